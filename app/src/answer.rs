@@ -1,0 +1,248 @@
+//! What a page answers: itself, another address, or why not.
+
+use crate::{forms::Errors, ui::frame::Door};
+use http::StatusCode;
+use leptos::prelude::*;
+use std::time::Duration;
+
+pub type Answer = Result<Reply, Failure>;
+
+pub enum Reply {
+    Page(Page),
+    /// Leads on, with something to be said there.
+    Redirect(String, Option<Flash>),
+}
+
+/// A page, before its frame is put around it.
+pub struct Page {
+    pub title: String,
+    pub status: StatusCode,
+    pub frame: Frame,
+    pub body: AnyView,
+    /// Asks for itself again after so long, where there is no JavaScript to watch for news.
+    pub refresh: bool,
+}
+
+pub enum Frame {
+    /// Before anybody is signed in: one quiet column.
+    Gate,
+    /// The church's own room.
+    Room { door: Door, narrow: bool },
+}
+
+impl Reply {
+    pub fn gate(title: &str, body: impl IntoView + 'static) -> Self {
+        Self::page(title, Frame::Gate, body)
+    }
+
+    pub fn room(title: &str, door: Door, body: impl IntoView + 'static) -> Self {
+        Self::page(title, Frame::Room { door, narrow: false }, body)
+    }
+
+    /// A room for a form.
+    pub fn desk(title: &str, door: Door, body: impl IntoView + 'static) -> Self {
+        Self::page(title, Frame::Room { door, narrow: true }, body)
+    }
+
+    pub fn redirect(to: impl Into<String>) -> Self {
+        Self::Redirect(to.into(), None)
+    }
+
+    fn page(title: &str, frame: Frame, body: impl IntoView + 'static) -> Self {
+        let page = Page {
+            title: title.to_owned(),
+            status: StatusCode::OK,
+            frame,
+            body: body.into_any(),
+            refresh: false,
+        };
+        Self::Page(page)
+    }
+
+    /// A form that has something wrong is shown again as 422.
+    pub fn unless_wrong(mut self, errors: &Errors) -> Self {
+        if let Self::Page(page) = &mut self
+            && !errors.is_empty()
+        {
+            page.status = StatusCode::UNPROCESSABLE_ENTITY;
+        }
+        self
+    }
+
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        if let Self::Page(page) = &mut self {
+            page.status = status;
+        }
+        self
+    }
+
+    pub fn refreshing(mut self, refresh: bool) -> Self {
+        if let Self::Page(page) = &mut self {
+            page.refresh = refresh;
+        }
+        self
+    }
+
+    pub fn saying(self, flash: Flash) -> Self {
+        match self {
+            Self::Redirect(to, _) => Self::Redirect(to, Some(flash)),
+            page => page,
+        }
+    }
+}
+
+/// Said once, on the page that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flash {
+    MemberAdded,
+    MemberChanged,
+    MemberArchived,
+    MemberRestored,
+    BranchAdded,
+    BranchChanged,
+    BranchArchived,
+    BranchRestored,
+    SignedOut,
+}
+
+impl Flash {
+    const ALL: [(Self, &str, &str); 9] = [
+        (Self::MemberAdded, "member-added", "The member is added."),
+        (Self::MemberChanged, "member-changed", "Your changes are saved."),
+        (Self::MemberArchived, "member-archived", "The member is archived. Nothing was deleted."),
+        (Self::MemberRestored, "member-restored", "The member is back."),
+        (Self::BranchAdded, "branch-added", "The branch is added."),
+        (Self::BranchChanged, "branch-changed", "Your changes are saved."),
+        (Self::BranchArchived, "branch-archived", "The branch is archived. Nothing was deleted."),
+        (Self::BranchRestored, "branch-restored", "The branch is back."),
+        (Self::SignedOut, "signed-out", "You are signed out."),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(flash, ..)| *flash == self).map_or("", |(_, name, _)| name)
+    }
+
+    pub fn words(self) -> &'static str {
+        Self::ALL.iter().find(|(flash, ..)| *flash == self).map_or("", |(.., words)| words)
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known, _)| *known == name).map(|(flash, ..)| *flash)
+    }
+}
+
+/// Why a page is not shown. What a driver or database said stays in the log.
+#[derive(Debug)]
+pub enum Failure {
+    NotFound,
+    Forbidden,
+    Suspended {
+        church: String,
+    },
+    TooManyAttempts {
+        retry_after: Duration,
+    },
+    /// A database does not answer just now.
+    Unavailable,
+    /// Something that should not happen; the cause is for the log.
+    Internal(String),
+}
+
+impl Failure {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Forbidden | Self::Suspended { .. } => StatusCode::FORBIDDEN,
+            Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// After how many seconds it is worth trying again.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::TooManyAttempts { retry_after } => Some(retry_after.as_secs().max(1)),
+            Self::Unavailable => Some(5),
+            _ => None,
+        }
+    }
+
+    /// The heading, and what to do.
+    pub fn words(&self) -> (&'static str, String) {
+        match self {
+            Self::NotFound => (
+                "This page is not here",
+                "It may have moved, or the address has a slip in it.".into(),
+            ),
+            Self::Forbidden => (
+                "This needs somebody else",
+                "Your account may look, and not change this. An owner of your church's office can.".into(),
+            ),
+            Self::Suspended { church } => (
+                "This office is closed for now",
+                format!("The office of {church} is suspended. Nothing is lost; whoever runs this installation can open it again."),
+            ),
+            Self::TooManyAttempts { retry_after } => (
+                "That was too often",
+                format!("Please wait {} and try again.", human(*retry_after)),
+            ),
+            Self::Unavailable => (
+                "Your church's database is out of reach",
+                "It is probably restarting. Nothing is lost; try again in a moment.".into(),
+            ),
+            Self::Internal(_) => (
+                "Something went wrong on our side",
+                "Nothing you typed was saved half. Try again; if it stays, tell whoever runs this installation the number below.".into(),
+            ),
+        }
+    }
+}
+
+fn human(wait: Duration) -> String {
+    match wait.as_secs() {
+        0..=1 => "a second".into(),
+        seconds @ 2..=90 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}
+
+impl From<tenant::Error> for Failure {
+    fn from(error: tenant::Error) -> Self {
+        match &error {
+            tenant::Error::NotFound => Self::NotFound,
+            tenant::Error::Forbidden => Self::Forbidden,
+            tenant::Error::Unavailable(_) => Self::Unavailable,
+            // Forms show this at the field; elsewhere it is the words that matter.
+            tenant::Error::Rejected { .. } | tenant::Error::Database(_) => Self::Internal(causes(&error)),
+        }
+    }
+}
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Self {
+        match &error {
+            registry::Error::NotFound => Self::NotFound,
+            registry::Error::Unavailable(_) => Self::Unavailable,
+            _ => Self::Internal(causes(&error)),
+        }
+    }
+}
+
+impl From<identity::Error> for Failure {
+    fn from(error: identity::Error) -> Self {
+        match error {
+            identity::Error::TooManyAttempts { retry_after } => Self::TooManyAttempts { retry_after },
+            identity::Error::Suspended { church } => Self::Suspended { church },
+            identity::Error::Registry(error) => error.into(),
+            identity::Error::Tenant(error) => error.into(),
+            identity::Error::WrongCredentials => Self::Forbidden,
+            error => Self::Internal(causes(&error)),
+        }
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

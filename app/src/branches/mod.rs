@@ -1,0 +1,10 @@
+//! The places where the church meets.
+
+pub mod form;
+
+#[cfg(feature = "ssr")]
+pub mod detail;
+#[cfg(feature = "ssr")]
+pub mod edit;
+#[cfg(feature = "ssr")]
+pub mod list;

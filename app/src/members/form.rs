@@ -1,0 +1,212 @@
+use crate::forms::{Errors, Form, rules};
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct MemberForm {
+    pub prefix: String,
+    pub first_name: String,
+    pub middle_name: String,
+    pub last_name: String,
+    pub suffix: String,
+    pub preferred_name: String,
+    pub branch_id: String,
+    pub status_id: String,
+    pub household_role: String,
+    pub gender: String,
+    pub marital_status: String,
+    pub birth_year: String,
+    pub birth_month: String,
+    pub birth_day: String,
+    pub anniversary: String,
+    pub first_contact_on: String,
+    pub joined_on: String,
+    pub baptised_on: String,
+    pub email: String,
+    pub mobile: String,
+    pub home_phone: String,
+    pub notes: String,
+}
+
+/// What is stored, and what a person reads.
+pub const HOUSEHOLD_ROLES: [(&str, &str); 4] =
+    [("head", "Head of the household"), ("spouse", "Spouse"), ("child", "Child"), ("other", "Other")];
+pub const GENDERS: [(&str, &str); 3] =
+    [("unspecified", "Not specified"), ("female", "Female"), ("male", "Male")];
+pub const MARITAL_STATUSES: [(&str, &str); 5] = [
+    ("unknown", "Not known"),
+    ("single", "Single"),
+    ("married", "Married"),
+    ("divorced", "Divorced"),
+    ("widowed", "Widowed"),
+];
+pub const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+impl Form for MemberForm {
+    fn check(&self) -> Errors {
+        let mut errors = Errors::default();
+        errors.note("prefix", rules::optional(&self.prefix, 20));
+        errors.note("first_name", rules::required(&self.first_name, "the first name", 80));
+        errors.note("middle_name", rules::optional(&self.middle_name, 80));
+        errors.note("last_name", rules::required(&self.last_name, "the last name", 80));
+        errors.note("suffix", rules::optional(&self.suffix, 20));
+        errors.note("preferred_name", rules::optional(&self.preferred_name, 80));
+        errors.note("email", rules::email(&self.email));
+        errors.note("mobile", rules::phone(&self.mobile));
+        errors.note("home_phone", rules::phone(&self.home_phone));
+        if self.branch_id.is_empty() {
+            errors.note("branch_id", Err("Choose the branch.".into()));
+        }
+        if self.status_id.is_empty() {
+            errors.note("status_id", Err("Choose the status.".into()));
+        }
+        errors.note("household_role", listed(&self.household_role, "the role", &HOUSEHOLD_ROLES));
+        errors.note("gender", listed(&self.gender, "the gender", &GENDERS));
+        errors.note("marital_status", listed(&self.marital_status, "the marital status", &MARITAL_STATUSES));
+        errors.note("birth_year", rules::number(&self.birth_year, 1850, 2200));
+        errors.note("birth_month", rules::number(&self.birth_month, 1, 12));
+        errors.note("birth_day", rules::number(&self.birth_day, 1, 31));
+        errors.note("birth_day", self.birthday());
+        for (field, date) in [
+            ("joined_on", &self.joined_on),
+            ("baptised_on", &self.baptised_on),
+            ("first_contact_on", &self.first_contact_on),
+            ("anniversary", &self.anniversary),
+        ] {
+            errors.note(field, rules::date(date));
+        }
+        errors.note("notes", rules::optional(&self.notes, 10_000));
+        errors
+    }
+}
+
+impl MemberForm {
+    /// A day needs its month, and a month has only so many days.
+    fn birthday(&self) -> Result<(), String> {
+        let number = |text: &str| text.trim().parse::<u32>().ok();
+        match (number(&self.birth_day), number(&self.birth_month), number(&self.birth_year)) {
+            (Some(_), None, _) => Err("Choose the month as well.".into()),
+            // Without a year, the 29th of February is one.
+            (Some(day), Some(month), year) if day > rules::days_in(year.unwrap_or(2000), month) => {
+                Err("There is no such day in the calendar.".into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn listed(value: &str, what: &str, choices: &[(&str, &str)]) -> Result<(), String> {
+    let values: Vec<_> = choices.iter().map(|(value, _)| *value).collect();
+    if value.is_empty() { Ok(()) } else { rules::one_of(value, what, &values) }
+}
+
+#[cfg(feature = "ssr")]
+mod server {
+    use super::MemberForm;
+    use crate::{
+        forms::{
+            Errors, Form,
+            rules::{line, lines},
+        },
+        places,
+    };
+    use tenant::members::{Details, Member};
+
+    impl MemberForm {
+        pub fn of(member: &Member, country: &str) -> Self {
+            let details = member.details.clone();
+            let text = |text: Option<String>| text.unwrap_or_default();
+            let number = |number: Option<i16>| number.map(|number| number.to_string()).unwrap_or_default();
+            let date =
+                |date: Option<chrono::NaiveDate>| date.map(|date| date.to_string()).unwrap_or_default();
+            Self {
+                prefix: text(details.prefix),
+                first_name: details.first_name,
+                middle_name: text(details.middle_name),
+                last_name: details.last_name,
+                suffix: text(details.suffix),
+                preferred_name: text(details.preferred_name),
+                branch_id: details.branch_id.to_string(),
+                status_id: details.status_id.to_string(),
+                household_role: text(details.household_role),
+                gender: details.gender,
+                marital_status: details.marital_status,
+                birth_year: number(details.birth_year),
+                birth_month: number(details.birth_month),
+                birth_day: number(details.birth_day),
+                anniversary: date(details.anniversary),
+                first_contact_on: date(details.first_contact_on),
+                joined_on: date(details.joined_on),
+                baptised_on: date(details.baptised_on),
+                email: text(details.email),
+                mobile: details
+                    .mobile_e164
+                    .map(|phone| places::readable(&phone, country))
+                    .unwrap_or_default(),
+                home_phone: text(details.home_phone),
+                notes: text(details.notes),
+            }
+        }
+
+        /// What the form says, in the words of the `tenant` library. `home` is the church's country.
+        pub fn details(&self, home: &str) -> Result<Details, Errors> {
+            let mut errors = self.check();
+            let branch_id = self.branch_id.parse().unwrap_or_default();
+            let status_id = self.status_id.parse().unwrap_or_default();
+            if !self.branch_id.is_empty() && branch_id == uuid::Uuid::nil() {
+                errors.note("branch_id", Err("Choose one of your branches.".into()));
+            }
+            if !self.status_id.is_empty() && status_id == uuid::Uuid::nil() {
+                errors.note("status_id", Err("Choose one of your statuses.".into()));
+            }
+            let mobile = line(&self.mobile).map(|phone| places::e164(&phone, home)).transpose();
+            let mobile_e164 = mobile.unwrap_or_else(|message| {
+                errors.note("mobile", Err(message));
+                None
+            });
+            if !errors.is_empty() {
+                return Err(errors);
+            }
+            let or = |text: &str, default: &str| line(text).unwrap_or_else(|| default.to_owned());
+            let number = |text: &str| text.trim().parse().ok();
+            let date = |text: &str| text.trim().parse().ok();
+            Ok(Details {
+                prefix: line(&self.prefix),
+                first_name: line(&self.first_name).unwrap_or_default(),
+                middle_name: line(&self.middle_name),
+                last_name: line(&self.last_name).unwrap_or_default(),
+                suffix: line(&self.suffix),
+                preferred_name: line(&self.preferred_name),
+                branch_id,
+                status_id,
+                household_role: line(&self.household_role),
+                gender: or(&self.gender, "unspecified"),
+                marital_status: or(&self.marital_status, "unknown"),
+                birth_year: number(&self.birth_year),
+                birth_month: number(&self.birth_month),
+                birth_day: number(&self.birth_day),
+                anniversary: date(&self.anniversary),
+                first_contact_on: date(&self.first_contact_on),
+                joined_on: date(&self.joined_on),
+                baptised_on: date(&self.baptised_on),
+                email: line(&self.email),
+                mobile_e164,
+                home_phone: line(&self.home_phone),
+                notes: lines(&self.notes),
+            })
+        }
+    }
+}

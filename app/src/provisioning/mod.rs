@@ -1,0 +1,5 @@
+//! The wait for a church's database, watched live.
+
+#[cfg(feature = "ssr")]
+pub mod page;
+pub mod watch;

@@ -1,0 +1,86 @@
+use super::watch::{Progress, State, Status, Step, Watch};
+use crate::{
+    answer::{Answer, Reply},
+    forms::Form,
+    signup::page::steps,
+    visit::Visit,
+};
+use leptos::prelude::*;
+use registry::runs::{self, RunStatus, StepState};
+use serde::Deserialize;
+
+/// What the buttons under a run send.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Pressed {
+    again: String,
+    enter: String,
+}
+
+impl Form for Pressed {
+    fn check(&self) -> crate::forms::Errors {
+        crate::forms::Errors::default()
+    }
+}
+
+/// How a run stands; anybody who has its address may look, and ask for another try.
+pub async fn opening(visit: Visit) -> Answer {
+    let run_id = visit.record()?;
+    if let Some(pressed) = visit.submitted::<Pressed>() {
+        if !pressed.enter.is_empty() {
+            visit.identity.enter_opened(&visit.session, run_id).await?;
+            return Ok(Reply::redirect("/"));
+        }
+        if !pressed.again.is_empty() {
+            runs::retry(&visit.registry, run_id).await?;
+        }
+        return Ok(Reply::redirect(visit.path()));
+    }
+    let run = runs::progress(&visit.registry, run_id).await?;
+    let inside = visit.identity.resolve(&visit.session).await.ok().flatten();
+    let mine = inside.is_some_and(|office| office.tenant.id() == run.tenant_id.as_str())
+        || visit.identity.waits_for(&visit.session, run_id).await?;
+    let reference = run.reference.clone();
+    let progress = Progress::from(run);
+    let over = progress.status.is_over();
+    let title = match progress.status {
+        Status::Succeeded => format!("{} is open", progress.church),
+        _ => format!("Opening {}", progress.church),
+    };
+    let body = view! {
+        {steps(2, "/signup")}
+        <Watch first=progress mine=mine/>
+        <p class="muted">"Reference "<span class="reference">{reference}</span>" · this address stays valid"</p>
+    };
+    Ok(Reply::gate(&title, body).refreshing(!over))
+}
+
+impl From<runs::Progress> for Progress {
+    fn from(run: runs::Progress) -> Self {
+        Self {
+            run_id: run.run_id.to_string(),
+            church: run.church,
+            status: match run.status {
+                RunStatus::Queued => Status::Queued,
+                RunStatus::Running => Status::Running,
+                RunStatus::Succeeded => Status::Succeeded,
+                RunStatus::Failed => Status::Failed,
+            },
+            steps: run
+                .steps
+                .into_iter()
+                .map(|step| Step {
+                    name: step.step.name().to_owned(),
+                    state: match step.state {
+                        StepState::Waiting => State::Waiting,
+                        StepState::Running => State::Running,
+                        StepState::Succeeded => State::Succeeded,
+                        StepState::Failed => State::Failed,
+                    },
+                    duration_ms: step.duration.map(|took| took.as_millis() as u64),
+                    error: step.reason,
+                })
+                .collect(),
+        }
+    }
+}

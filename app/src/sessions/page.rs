@@ -1,0 +1,148 @@
+use super::form::SignInForm;
+use crate::{
+    answer::{Answer, Failure, Flash, Reply},
+    forms::{
+        Errors, Form,
+        fields::{Field, summary},
+        guard::{Guard, Kind},
+    },
+    ui::{frame::initials, icon, list::address},
+    visit::Visit,
+};
+use leptos::prelude::*;
+use serde::Deserialize;
+
+/// Where somebody was going when they had to sign in.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Next {
+    next: String,
+}
+
+impl Next {
+    /// A path of ours, or the first page: nothing leads out of here.
+    fn path(&self) -> &str {
+        let ours = self.next.starts_with('/')
+            && !self.next.starts_with("//")
+            && !self.next.contains(['\\', '\r', '\n']);
+        if ours { &self.next } else { "/" }
+    }
+}
+
+/// Where to sign in, and come back from.
+pub fn sign_in_address(next: &str) -> String {
+    let next = if next == "/" { String::new() } else { next.to_owned() };
+    address("/signin", &[("next", next)])
+}
+
+pub async fn sign_in(visit: Visit) -> Answer {
+    let next: Next = visit.query();
+    let Some(typed) = visit.submitted::<SignInForm>() else {
+        if visit.identity.resolve(&visit.session).await.ok().flatten().is_some() {
+            return Ok(Reply::redirect(next.path()));
+        }
+        return Ok(sign_in_page(&next, SignInForm::default(), Errors::default()));
+    };
+    let errors = typed.check();
+    if !errors.is_empty() {
+        return Ok(sign_in_page(&next, typed, errors));
+    }
+    let email = typed.email.trim().to_lowercase();
+    let said = visit.identity.sign_in(&visit.session, visit.address, &email, typed.password.clone()).await;
+    match said {
+        Ok(choices) if choices.len() == 1 => Ok(Reply::redirect(next.path())),
+        Ok(_) => Ok(Reply::redirect(address("/choose", &[("next", next.next)]))),
+        Err(identity::Error::WrongCredentials) => {
+            let errors = Errors::one("email", "The email or the password is not right.");
+            Ok(sign_in_page(&next, typed, errors))
+        }
+        Err(identity::Error::TooManyAttempts { retry_after }) => {
+            let failure = Failure::TooManyAttempts { retry_after };
+            let (_, words) = failure.words();
+            let errors = Errors::one("email", format!("Too many attempts. {words}"));
+            Ok(sign_in_page(&next, typed, errors).with_status(failure.status()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn sign_in_page(next: &Next, typed: SignInForm, errors: Errors) -> Reply {
+    let form = view! {
+        <form class="stack" method="post" action=sign_in_address(&next.next) novalidate>
+            {summary(&errors)}
+            {Field::new("email", "Email", &typed.email, &errors).kind("email").autocomplete("username").max(254).input()}
+            {Field::new("password", "Password", "", &errors).kind("password").autocomplete("current-password").max(200).input()}
+            <button class="btn primary wide">"Sign in"</button>
+        </form>
+
+    }
+    .into_any();
+    let body = view! {
+        <div>
+            <h1>"Welcome back"</h1>
+            <p class="lead">"Sign in to your church's office."</p>
+        </div>
+        <Guard kind=Kind::SignIn>{form}</Guard>
+        <p class="muted">"New here? "<a href="/signup">"Open an office for your church"</a></p>
+    };
+    Reply::gate("Sign in", body).unless_wrong(&errors)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
+    tenant_id: String,
+}
+
+impl Form for Chosen {
+    fn check(&self) -> Errors {
+        Errors::default()
+    }
+}
+
+/// For an email that several churches know: which of them to open.
+pub async fn choose(visit: Visit) -> Answer {
+    let next: Next = visit.query();
+    if let Some(chosen) = visit.submitted::<Chosen>() {
+        return match visit.identity.choose(&visit.session, &chosen.tenant_id).await {
+            Ok(()) => Ok(Reply::redirect(next.path())),
+            Err(identity::Error::WrongCredentials) => Ok(Reply::redirect(sign_in_address(&next.next))),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let choices = visit.identity.choices(&visit.session).await?;
+    if choices.is_empty() {
+        return Ok(Reply::redirect(sign_in_address(&next.next)));
+    }
+    let items = choices.into_iter().map(|choice| {
+        let (first, second) = choice.church.split_once(' ').unwrap_or((&choice.church, ""));
+        let letters = initials(first, second);
+        view! {
+            <li>
+                <button name="tenant_id" value=choice.tenant_id>
+                    <span class="avatar" aria-hidden="true">{letters}</span>
+                    <span>{choice.church}</span>
+                    {icon::forward()}
+                </button>
+            </li>
+        }
+    });
+    let body = view! {
+        <div>
+            <h1>"Which church?"</h1>
+            <p class="lead">"Your email belongs to several. Choose the one to open."</p>
+        </div>
+        <form method="post" action=address("/choose", &[("next", next.next)])>
+            <ul class="choices">{items.collect_view()}</ul>
+        </form>
+    };
+    Ok(Reply::gate("Choose a church", body))
+}
+
+pub async fn sign_out(visit: Visit) -> Answer {
+    if visit.body.is_some() {
+        visit.identity.sign_out(&visit.session).await?;
+        return Ok(Reply::redirect("/signin").saying(Flash::SignedOut));
+    }
+    Ok(Reply::redirect("/"))
+}

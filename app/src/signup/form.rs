@@ -1,0 +1,57 @@
+use crate::forms::{Errors, Form, rules};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct ChurchForm {
+    pub church: String,
+    pub country: String,
+    pub timezone: String,
+}
+
+impl Form for ChurchForm {
+    fn check(&self) -> Errors {
+        let mut errors = Errors::default();
+        errors.note("church", rules::required(&self.church, "the name of your church", 120));
+        errors.note("country", chosen(&self.country, "Choose your country."));
+        errors.note("timezone", chosen(&self.timezone, "Choose your time zone."));
+        #[cfg(feature = "ssr")]
+        {
+            use crate::places;
+            if !places::is_country(&self.country) {
+                errors.note("country", Err("Choose your country.".into()));
+            }
+            if !places::is_timezone(&self.timezone) {
+                errors.note("timezone", Err("Choose your time zone.".into()));
+            }
+        }
+        errors
+    }
+}
+
+fn chosen(value: &str, else_say: &str) -> Result<(), String> {
+    if value.is_empty() { Err(else_say.to_owned()) } else { Ok(()) }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct FounderForm {
+    pub first_name: String,
+    pub last_name: String,
+    pub email: String,
+    pub password: String,
+    /// Made with the page: the same form sent twice makes one church.
+    pub key: String,
+}
+
+impl Form for FounderForm {
+    fn check(&self) -> Errors {
+        let mut errors = Errors::default();
+        errors.note("first_name", rules::required(&self.first_name, "your first name", 80));
+        errors.note("last_name", rules::required(&self.last_name, "your last name", 80));
+        errors.note("email", rules::required(&self.email, "your email address", 254));
+        errors.note("email", rules::email(&self.email));
+        errors.note("password", rules::password(&self.password, &self.email));
+        errors
+    }
+}

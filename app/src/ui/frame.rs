@@ -1,0 +1,115 @@
+use super::{behaviour::Menu, icon};
+use crate::{
+    answer::Flash,
+    visit::{SignedIn, Theme},
+};
+use leptos::prelude::*;
+
+/// The rooms of an office, as the navigation shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Home,
+    Members,
+    Branches,
+}
+
+/// The church's own room: its name, the doors, the account, and a page in the middle.
+pub fn room(
+    office: &SignedIn,
+    look: crate::visit::Look,
+    door: Door,
+    exact: bool,
+    narrow: bool,
+    body: AnyView,
+) -> AnyView {
+    let admin = &office.admin;
+    let name = format!("{} {}", admin.first_name, admin.last_name);
+    let role = match admin.role {
+        tenant::Role::Owner => "Owner",
+        tenant::Role::Admin => "Administrator",
+        tenant::Role::Member => "Staff",
+    };
+    let door_link = |to: Door, href: &'static str, icon: AnyView, words: &'static str| {
+        let current = (to == door).then_some(if exact { "page" } else { "true" });
+        view! { <a href=href aria-current=current>{icon}{words}</a> }
+    };
+    let account = view! {
+        <details class="menu who">
+            <summary>
+                <span class="avatar" aria-hidden="true">{initials(&admin.first_name, &admin.last_name)}</span>
+                <span><strong>{name.clone()}</strong><small>{role}</small></span>
+                {icon::updown()}
+            </summary>
+            <div class="menu-panel">
+                <div class="menu-head"><strong>{name}</strong><small>{admin.email.clone()}</small></div>
+                <hr/>
+                {themes(look.theme)}
+                <hr/>
+                <form method="post" action="/signout">
+                    <button>{icon::signout()}"Sign out"</button>
+                </form>
+            </div>
+        </details>
+    }
+    .into_any();
+    view! {
+        <a class="skip" href="#main">"Skip to content"</a>
+        <div class="frame">
+            <header class="side">
+                <a class="mark" href="/" title=office.church.name.clone()>
+                    {icon::arch()}<span>{office.church.name.clone()}</span>
+                </a>
+                <nav aria-label="Main">
+                    {door_link(Door::Home, "/", icon::home().into_any(), "Home")}
+                    {door_link(Door::Members, "/members", icon::members().into_any(), "Members")}
+                    {door_link(Door::Branches, "/branches", icon::branches().into_any(), "Branches")}
+                </nav>
+                <Menu>{account}</Menu>
+            </header>
+            <main id="main" class="body" class:narrow=narrow tabindex="-1">{body}</main>
+            <div class="toasts" role="status">{look.flash.map(toast)}</div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Before anybody is signed in: one quiet column.
+pub fn gate(look: crate::visit::Look, body: AnyView) -> AnyView {
+    view! {
+        <a class="skip" href="#main">"Skip to content"</a>
+        <div class="gate">
+            <header><a class="mark" href="/">{icon::arch()}<span>"Vestry"</span></a></header>
+            <main id="main" tabindex="-1">
+                {look.flash.map(toast)}
+                {body}
+            </main>
+            <footer>"Open source. Your data can leave with you at any time."</footer>
+        </div>
+    }
+    .into_any()
+}
+
+fn themes(chosen: Theme) -> impl IntoView {
+    view! {
+        <form method="post" action="/theme" class="segmented" aria-label="Colours">
+            {Theme::ALL.map(|theme| {
+                let words = match theme {
+                    Theme::System => "System",
+                    Theme::Light => "Light",
+                    Theme::Dark => "Dark",
+                };
+                let pressed = if theme == chosen { "true" } else { "false" };
+                view! { <button name="theme" value=theme.name() aria-pressed=pressed>{words}</button> }
+            })}
+        </form>
+    }
+}
+
+fn toast(flash: Flash) -> impl IntoView {
+    view! { <div class="notice good" role="status">{icon::done()}<div><strong>{flash.words()}</strong></div></div> }
+}
+
+/// The first letters of two names.
+pub fn initials(first: &str, last: &str) -> String {
+    [first, last].iter().filter_map(|name| name.chars().next()).flat_map(char::to_uppercase).collect()
+}

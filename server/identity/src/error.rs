@@ -1,0 +1,24 @@
+use std::time::Duration;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the email or the password is not right")]
+    WrongCredentials,
+    #[error("too many attempts")]
+    TooManyAttempts { retry_after: Duration },
+    #[error("the church is suspended")]
+    Suspended { church: String },
+    /// The tenant's tables are of a later version than this binary knows.
+    #[error("the church's database is of a newer version")]
+    TooNew,
+    #[error("a sealed record could not be opened: it belongs to another secret key")]
+    Sealed,
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    #[error(transparent)]
+    Tenant(#[from] tenant::Error),
+    #[error("the session could not be read or written")]
+    Session(#[from] tower_sessions::session::Error),
+}
+
+pub type Result<T> = std::result::Result<T, Error>;

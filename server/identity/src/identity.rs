@@ -1,0 +1,184 @@
+use crate::{Error, Result, Secret, SessionStore, limits::Limits, passwords::Passwords, session_store::WHO};
+use chrono::{DateTime, Utc};
+use moka::future::Cache;
+use registry::{Registry, TenantId, changes::Change, changes::Changes, tenants, tenants::Status};
+use serde::{Deserialize, Serialize};
+use std::{ops::Deref, sync::Arc, time::Duration};
+use tenant::{Place, Pools, Tenant, admins, admins::Admin};
+use tower_sessions::Session;
+use uuid::Uuid;
+
+/// How long anything resolved is believed without hearing of a change. Changes are told at once;
+/// this bounds what happens when the telling fails.
+const BELIEVED: Duration = Duration::from_secs(30);
+
+/// Turns sessions into tenants; cheap to clone.
+#[derive(Clone)]
+pub struct Identity(Arc<Inner>);
+
+pub struct Inner {
+    pub(crate) registry: Registry,
+    pub(crate) secret: Secret,
+    pub(crate) passwords: Passwords,
+    pub(crate) limits: Limits,
+    pools: Pools,
+    sessions: SessionStore,
+    tenants: Cache<TenantId, Arc<tenants::Tenant>>,
+    admins: Cache<(String, Uuid), Admin>,
+}
+
+impl Deref for Identity {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// Somebody who is signed in, and the church that opens.
+#[derive(Clone)]
+pub struct SignedIn {
+    pub tenant: Tenant,
+    pub admin: Admin,
+    pub church: Church,
+}
+
+/// What the registry knows of a church, for its people to see.
+#[derive(Clone, Debug)]
+pub struct Church {
+    pub name: String,
+    pub country: String,
+    pub timezone: String,
+    pub trial_ends_at: DateTime<Utc>,
+}
+
+/// The run that a browser which signed up is waiting for.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Opening {
+    pub run_id: Uuid,
+}
+
+impl Opening {
+    pub const KEY: &str = "opening";
+}
+
+impl Identity {
+    pub fn new(registry: Registry, secret: Secret, connections_per_tenant: u32) -> Self {
+        Self(Arc::new(Inner {
+            passwords: Passwords::new(),
+            limits: Limits::new(),
+            pools: Pools::new(secret.tenant_roles(), connections_per_tenant),
+            sessions: SessionStore::new(registry.clone()),
+            tenants: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+            admins: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+            registry,
+            secret,
+        }))
+    }
+
+    /// Where sessions are kept, for the session layer.
+    pub fn sessions(&self) -> SessionStore {
+        self.sessions.clone()
+    }
+
+    /// Who is signed in to this session, and the tenant that opens; `None` when nobody is.
+    pub async fn resolve(&self, session: &Session) -> Result<Option<SignedIn>> {
+        let Some((tenant_id, admin_id)) = session.get::<(String, Uuid)>(WHO).await? else { return Ok(None) };
+        let known = match self.known(&tenant_id.parse()?).await {
+            Err(Error::Registry(registry::Error::NotFound)) => return Ok(None),
+            known => known?,
+        };
+        let tenant = self.open_tenant(&known).await?;
+        let key = (tenant_id, admin_id);
+        let admin = match self.admins.get(&key).await {
+            Some(admin) => admin,
+            None => match admins::enter(&tenant, admin_id).await {
+                Ok(admin) => {
+                    self.admins.insert(key, admin.clone()).await;
+                    admin
+                }
+                Err(tenant::Error::NotFound) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let church = Church {
+            name: known.name.clone(),
+            country: known.country.clone(),
+            timezone: known.timezone.clone(),
+            trial_ends_at: known.trial_ends_at,
+        };
+        Ok(Some(SignedIn { tenant, admin, church }))
+    }
+
+    /// A tenant for the installation's own work: a worker's step, an operator's command.
+    pub async fn tenant_of(&self, id: &TenantId) -> Result<Tenant> {
+        self.open_tenant(&*self.known(id).await?).await
+    }
+
+    /// A tenant that is being made, which the registry does not yet call active.
+    pub async fn unfinished(&self, place: &Place) -> Tenant {
+        self.pools.get(place).await
+    }
+
+    /// What keeps the memory of this process true: drops what the registry says has changed.
+    pub async fn follow(self, changes: Changes) {
+        let mut changes = changes.subscribe();
+        while let Some(change) = changes.next().await {
+            match change {
+                Change::Tenant(id) => {
+                    if let Ok(tenant_id) = id.parse::<TenantId>() {
+                        self.tenants.invalidate(&tenant_id).await;
+                    }
+                    self.pools.forget(&id).await;
+                }
+                Change::Session(id) => self.sessions.forget(&id).await,
+                Change::Unheard => {
+                    self.tenants.invalidate_all();
+                    self.admins.invalidate_all();
+                    self.sessions.forget_all();
+                    self.pools.forget_all();
+                }
+                Change::Queued | Change::Run(_) => {}
+            }
+        }
+    }
+
+    /// Housekeeping that may happen at any time, in any process.
+    pub async fn sweep(&self) -> Result<()> {
+        self.limits.sweep();
+        Ok(registry::sessions::delete_expired(&self.registry).await?)
+    }
+
+    pub(crate) async fn known(&self, id: &TenantId) -> Result<Arc<tenants::Tenant>> {
+        if let Some(known) = self.tenants.get(id).await {
+            return Ok(known);
+        }
+        let known = Arc::new(tenants::find(&self.registry, id).await?);
+        self.tenants.insert(id.clone(), known.clone()).await;
+        Ok(known)
+    }
+
+    pub(crate) async fn open_tenant(&self, known: &tenants::Tenant) -> Result<Tenant> {
+        match known.status {
+            Status::Active => {}
+            Status::Suspended => return Err(Error::Suspended { church: known.name.clone() }),
+            _ => return Err(registry::Error::NotFound.into()),
+        }
+        if known.schema_version.is_some_and(|version| version > tenant::schema::version()) {
+            return Err(Error::TooNew);
+        }
+        let placement = known.placement.as_ref().ok_or(registry::Error::NotFound)?;
+        Ok(self.pools.get(&place(known, placement)).await)
+    }
+}
+
+/// The tenant's address in the words of the `tenant` library.
+pub fn place(known: &tenants::Tenant, placement: &tenants::Placement) -> Place {
+    Place {
+        tenant_id: known.id.to_string(),
+        host: placement.server.host.clone(),
+        port: placement.server.port,
+        database: placement.database.clone(),
+        role_version: known.role_version,
+    }
+}

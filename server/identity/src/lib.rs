@@ -1,0 +1,27 @@
+//! Who is asking, and which church that opens.
+//!
+//! What must stay true of it:
+//!
+//! - It is the one library that knows both the registry and the tenants, and the one place where a
+//!   `Tenant` is handed out: for a session ([`Identity::resolve`]), or to the installation itself
+//!   ([`Identity::tenant_of`], for the worker and the operator's commands).
+//! - Signing out, disabling an admin and suspending a tenant take effect at once in every process:
+//!   what is kept in memory is dropped when the registry tells, and is short-lived in any case.
+//! - A sign-in that fails says the same, and takes the same time, whatever was wrong.
+//! - Passwords are hashed with Argon2id, by as many threads as the machine has cores and no more.
+
+mod error;
+mod identity;
+mod limits;
+mod passwords;
+mod seal;
+mod session_store;
+mod sign_in;
+mod sign_up;
+
+pub use error::{Error, Result};
+pub use identity::{Church, Identity, SignedIn, place};
+pub use seal::{Founder, Secret};
+pub use session_store::SessionStore;
+pub use sign_in::Choice;
+pub use sign_up::NewChurch;

@@ -1,0 +1,50 @@
+use crate::{Founder, Identity, Result, identity::Opening};
+use registry::{
+    TenantId,
+    signups::{self, Accepted, Signup},
+};
+use std::net::IpAddr;
+use tower_sessions::Session;
+
+/// A church and the person who opens its office; every field already checked.
+pub struct NewChurch {
+    pub church: String,
+    pub country: String,
+    pub timezone: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub email: String,
+    pub password: String,
+    /// Sent twice, it makes one church.
+    pub idempotency_key: Option<String>,
+}
+
+impl Identity {
+    /// Accepts a signup, and remembers in the browser's session what it waits for.
+    pub async fn sign_up(&self, session: &Session, address: IpAddr, new: NewChurch) -> Result<Accepted> {
+        let accepted = self.accept(address, new).await?;
+        session.insert(Opening::KEY, Opening { run_id: accepted.run_id }).await?;
+        Ok(accepted)
+    }
+
+    async fn accept(&self, address: IpAddr, new: NewChurch) -> Result<Accepted> {
+        self.limits.sign_up(address)?;
+        let founder = Founder {
+            first_name: new.first_name,
+            last_name: new.last_name,
+            email: new.email,
+            password_hash: self.passwords.hash(new.password).await,
+        };
+        let tenant_id = TenantId::generate();
+        let signup = Signup {
+            church: &new.church,
+            country: &new.country,
+            timezone: &new.timezone,
+            email: &founder.email,
+            sealed: &founder.seal(&self.secret, tenant_id.as_str()),
+            tenant_id,
+            idempotency_key: new.idempotency_key.as_deref(),
+        };
+        Ok(signups::accept(&self.registry, signup).await?)
+    }
+}

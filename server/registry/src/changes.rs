@@ -1,0 +1,86 @@
+use crate::{Registry, Result};
+use sqlx::postgres::PgListener;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+/// What another process, or this one, has changed in the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A tenant was suspended, moved, renamed … : whatever is kept of it is stale.
+    Tenant(String),
+    /// A browser session has ended.
+    Session(String),
+    /// A run waits for a worker.
+    Queued,
+    /// Something was written to a run.
+    Run(Uuid),
+    /// The connection that listens was cut: anything may have changed meanwhile.
+    Unheard,
+}
+
+/// Hears the registry's notifications on one connection of the process, and passes them on.
+#[derive(Clone)]
+pub struct Changes {
+    sender: broadcast::Sender<Change>,
+}
+
+impl Changes {
+    pub async fn listen(registry: &Registry) -> Result<Self> {
+        let mut listener = PgListener::connect_with(&registry.pool).await?;
+        listener
+            .listen_all(["tenant_changed", "session_gone", "provisioning_queued", "provisioning_event"])
+            .await?;
+        let (sender, _) = broadcast::channel(1024);
+        let changes = Self { sender: sender.clone() };
+        tokio::spawn(async move {
+            loop {
+                let change = match listener.try_recv().await {
+                    Ok(Some(note)) => Change::from_note(note.channel(), note.payload()),
+                    // The listener connects again by itself; what was said meanwhile is lost.
+                    Ok(None) => Some(Change::Unheard),
+                    Err(sqlx::Error::PoolClosed) => return,
+                    Err(error) => {
+                        tracing::warn!(%error, "not listening to the registry");
+                        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                        Some(Change::Unheard)
+                    }
+                };
+                if let Some(change) = change {
+                    // Nobody may be waiting just now.
+                    let _ = sender.send(change);
+                }
+            }
+        });
+        Ok(changes)
+    }
+
+    /// From now on, all changes. A subscriber that falls behind is told [`Change::Unheard`].
+    pub fn subscribe(&self) -> Subscription {
+        Subscription(self.sender.subscribe())
+    }
+}
+
+pub struct Subscription(broadcast::Receiver<Change>);
+
+impl Subscription {
+    /// The next change; `None` when the process is shutting down.
+    pub async fn next(&mut self) -> Option<Change> {
+        match self.0.recv().await {
+            Ok(change) => Some(change),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Change::Unheard),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Change {
+    fn from_note(channel: &str, payload: &str) -> Option<Self> {
+        Some(match channel {
+            "tenant_changed" => Self::Tenant(payload.to_owned()),
+            "session_gone" => Self::Session(payload.to_owned()),
+            "provisioning_queued" => Self::Queued,
+            "provisioning_event" => Self::Run(payload.parse().ok()?),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,22 @@
+//! The registry: which churches exist, where each lives, and what is being done for them.
+//!
+//! It is one control-plane database. What must stay true of it:
+//!
+//! - It holds no church data: names of churches, places, states, the email index, sessions and
+//!   provisioning runs. No password hash, except sealed inside a run that is not finished.
+//! - It never opens a tenant database, and does not know the `tenant` crate.
+//! - Whoever changes a row that others keep in memory tells them: triggers `notify`, and every
+//!   process hears it through [`changes::Changes`].
+//! - A run is written to only by the worker that holds its lease ([`runs::Claimed`]).
+
+pub mod changes;
+pub mod runs;
+pub mod servers;
+pub mod sessions;
+pub mod signups;
+pub mod tenants;
+
+mod registry;
+
+pub use registry::{Error, Registry, Result};
+pub use tenants::TenantId;

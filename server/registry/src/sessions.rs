@@ -1,0 +1,73 @@
+//! Rows of browser sessions. What is in one is the business of `identity`.
+
+use crate::{Registry, Result};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+pub struct Session {
+    pub id: String,
+    /// Who is signed in, if somebody is.
+    pub admin: Option<(String, Uuid)>,
+    pub data: Value,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Writes a session down under an id that is not in use; false when it is.
+pub async fn create(registry: &Registry, session: &Session) -> Result<bool> {
+    let (tenant_id, admin_id) = session.admin.clone().unzip();
+    let done = sqlx::query!(
+        "insert into sessions (id, tenant_id, admin_id, data, expires_at)
+         values ($1, $2, $3, $4, $5)
+         on conflict (id) do nothing",
+        session.id,
+        tenant_id,
+        admin_id,
+        session.data,
+        session.expires_at,
+    )
+    .execute(&registry.pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Overwrites a session; false when it was ended meanwhile, and it stays so.
+pub async fn save(registry: &Registry, session: &Session) -> Result<bool> {
+    let (tenant_id, admin_id) = session.admin.clone().unzip();
+    let done = sqlx::query!(
+        "update sessions set tenant_id = $2, admin_id = $3, data = $4, expires_at = $5 where id = $1",
+        session.id,
+        tenant_id,
+        admin_id,
+        session.data,
+        session.expires_at,
+    )
+    .execute(&registry.pool)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub async fn load(registry: &Registry, id: &str) -> Result<Option<(Value, DateTime<Utc>)>> {
+    let row = sqlx::query!("select data, expires_at from sessions where id = $1 and expires_at > now()", id)
+        .fetch_optional(&registry.pool)
+        .await?;
+    Ok(row.map(|row| (row.data, row.expires_at)))
+}
+
+pub async fn delete(registry: &Registry, id: &str) -> Result<()> {
+    sqlx::query!("delete from sessions where id = $1", id).execute(&registry.pool).await?;
+    Ok(())
+}
+
+/// Ends all sessions of one admin, in every process.
+pub async fn delete_of_admin(registry: &Registry, tenant_id: &str, admin_id: Uuid) -> Result<()> {
+    sqlx::query!("delete from sessions where tenant_id = $1 and admin_id = $2", tenant_id, admin_id)
+        .execute(&registry.pool)
+        .await?;
+    Ok(())
+}
+
+pub async fn delete_expired(registry: &Registry) -> Result<()> {
+    sqlx::query!("delete from sessions where expires_at <= now()").execute(&registry.pool).await?;
+    Ok(())
+}

@@ -1,0 +1,52 @@
+use clap::{Parser, Subcommand};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The office that churches run on: every church owns its own database.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "vestry", version)]
+pub struct Config {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Where pages and the API are served.
+    #[arg(long, env = "VESTRY_ADDR", default_value = "127.0.0.1:3000", global = true)]
+    pub addr: SocketAddr,
+
+    /// Embedded PostgreSQL, generated secret, files and mail.
+    #[arg(long, env = "VESTRY_DATA_DIR", default_value = ".vestry", global = true)]
+    pub data_dir: PathBuf,
+
+    /// The registry's database, as a URL. Its role must be allowed to create databases and roles.
+    /// Unset: a PostgreSQL of Vestry's own, in the data directory.
+    #[arg(long, env = "VESTRY_REGISTRY_URL", hide_env_values = true, global = true)]
+    pub registry_url: Option<String>,
+
+    /// What all other secrets are derived from: at least 32 random characters. Unset with the
+    /// embedded PostgreSQL: made once, and kept in the data directory.
+    #[arg(long, env = "VESTRY_SECRET_KEY", hide_env_values = true, global = true)]
+    pub secret_key: Option<String>,
+
+    /// The most connections to the database of one tenant.
+    #[arg(long, env = "VESTRY_TENANT_CONNECTIONS", default_value_t = 4, global = true,
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub tenant_connections: u32,
+
+    /// The address people see, for cookies and links. Unset: http:// and VESTRY_ADDR.
+    #[arg(long, env = "VESTRY_PUBLIC_URL", global = true)]
+    pub public_url: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// Serve pages, and provision churches (the default)
+    Serve,
+    /// Provision churches only, beside processes that serve
+    Work,
+}
+
+impl Config {
+    /// Whether browsers reach us over https, and cookies may insist on it.
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+    }
+}

@@ -1,0 +1,39 @@
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Why Vestry does not start, in words for the operator, with the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(
+        "{addr} cannot be listened on ({source}): stop what uses it, or set VESTRY_ADDR to another address"
+    )]
+    Listen { addr: SocketAddr, source: std::io::Error },
+    #[error("{} cannot be written ({source}): make it writable, or set VESTRY_DATA_DIR to another folder", path.display())]
+    DataDir { path: PathBuf, source: std::io::Error },
+    #[error(
+        "VESTRY_REGISTRY_URL is not the address of a PostgreSQL database: it looks like postgres://role:password@host/database"
+    )]
+    RegistryUrl,
+    #[error(
+        "VESTRY_SECRET_KEY is missing: with a registry of your own it must be set, and stay the same. Make one with: openssl rand -hex 32"
+    )]
+    NoSecret,
+    #[error(
+        "VESTRY_SECRET_KEY is too short: it needs at least 32 random characters. Make one with: openssl rand -hex 32"
+    )]
+    ShortSecret,
+    #[error(transparent)]
+    Embedded(#[from] embedded::Error),
+    #[error("the registry could not be opened: {}", causes(.0))]
+    Registry(#[from] registry::Error),
+    #[error("the template of new databases could not be made: {0}")]
+    Template(String),
+    #[error("the runtime could not be started ({0})")]
+    Runtime(std::io::Error),
+    #[error("the server stopped ({0})")]
+    Serve(std::io::Error),
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,27 @@
+//! The server: configuration, router, provisioning and the worker that carries it out.
+//!
+//! | module | knows |
+//! | --- | --- |
+//! | `config` | what can be set, and its defaults |
+//! | `installation` | the registry, the secret and the embedded PostgreSQL, opened together |
+//! | `provisioning` | how a tenant is made, step by step |
+//! | `router` | every address that is answered, and what stands before all of them |
+//! | `pages` | how a page of the app is rendered for the person who asks |
+//! | `events` | progress as server-sent events |
+//! | `assets` | the files the browser needs, carried inside the binary |
+//! | `serve` | starting and stopping all of it |
+
+pub mod config;
+pub mod installation;
+pub mod provisioning;
+pub mod serve;
+
+mod address;
+mod assets;
+mod error;
+mod events;
+mod health;
+mod pages;
+mod router;
+
+pub use error::Error;

@@ -1,0 +1,29 @@
+use clap::Parser;
+use server::{
+    config::{Command, Config},
+    serve,
+};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let config = Config::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "info,sqlx=warn,sqlx::postgres::notice=off,tower_sessions=error".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime.map_err(server::Error::Runtime).and_then(|runtime| {
+        runtime.block_on(async {
+            match config.command {
+                None | Some(Command::Serve) => serve::serve(config).await,
+                Some(Command::Work) => serve::work(config).await,
+            }
+        })
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vestry: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! How a tenant is made: a worker claims a run and takes its steps, each of them safe to repeat.
+
+mod failure;
+mod servers;
+mod steps;
+mod template;
+mod worker;
+
+pub use servers::Servers;
+pub use steps::Tools;
+pub use template::Template;
+pub use worker::Worker;

@@ -1,0 +1,70 @@
+use super::servers::Administered;
+use crate::Error;
+use sqlx::{AssertSqlSafe, Connection, Executor};
+use tenant::schema;
+
+/// A database with the current tables and nothing in them, which new tenants are cloned from. There
+/// is one for each version; it is made under another name and swapped in whole.
+pub struct Template;
+
+impl Template {
+    /// The name carries version and content, so that a changed schema never clones an old template.
+    pub fn name() -> String {
+        format!("vestry_template_{:04}_{}", schema::version(), schema::fingerprint())
+    }
+
+    /// Makes the template unless it is there. Any number of processes may call this at once.
+    pub async fn ensure(server: &Administered) -> Result<(), Error> {
+        Self::build(server).await.map_err(Error::Template)
+    }
+
+    async fn build(server: &Administered) -> Result<(), String> {
+        let mut connection = server.maintenance.acquire().await.map_err(words)?;
+        if Self::is_ready(&mut connection).await.map_err(words)? {
+            return Ok(());
+        }
+        // `create database` runs in no transaction, so the lock is of the session.
+        let lock = "select pg_advisory_lock(hashtextextended('vestry template', 0))";
+        connection.execute(lock).await.map_err(words)?;
+        let built = match Self::is_ready(&mut connection).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Self::build_locked(server, &mut connection).await,
+            Err(error) => Err(words(error)),
+        };
+        let unlock = "select pg_advisory_unlock(hashtextextended('vestry template', 0))";
+        connection.execute(unlock).await.map_err(words)?;
+        built
+    }
+
+    async fn is_ready(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "select exists (select from pg_database where datname = $1 and datistemplate and not datallowconn)",
+        )
+        .bind(Self::name())
+        .fetch_one(connection)
+        .await
+    }
+
+    async fn build_locked(server: &Administered, maintenance: &mut sqlx::PgConnection) -> Result<(), String> {
+        let (name, draft) = (Self::name(), format!("{}_draft", Self::name()));
+        let run = async |connection: &mut sqlx::PgConnection, sql: String| {
+            connection.execute(AssertSqlSafe(sql)).await.map(drop).map_err(words)
+        };
+        // What an interrupted attempt has left, before or after its renaming.
+        run(maintenance, format!("drop database if exists {draft} with (force)")).await?;
+        run(maintenance, format!("drop database if exists {name} with (force)")).await?;
+        run(maintenance, format!("create database {draft} template template0 encoding 'UTF8'")).await?;
+        run(maintenance, format!("revoke all on database {draft} from public")).await?;
+        let mut inside = server.connect(&draft).await.map_err(words)?;
+        schema::migrate(&mut inside, schema::SCHEMA).await.map_err(words)?;
+        run(&mut inside, "revoke all on schema public from public".into()).await?;
+        inside.close().await.map_err(words)?;
+        run(maintenance, format!("alter database {draft} with allow_connections false")).await?;
+        run(maintenance, format!("alter database {draft} rename to {name}")).await?;
+        run(maintenance, format!("alter database {name} with is_template true")).await
+    }
+}
+
+fn words(error: impl std::error::Error) -> String {
+    error.to_string()
+}

@@ -1,0 +1,151 @@
+use super::{failure, steps::Tools};
+use chrono::Utc;
+use registry::{
+    changes::{Change, Changes, Subscription},
+    runs::{self, Claimed, LEASE, Step, StepState},
+};
+use std::time::{Duration, Instant};
+use tokio::{task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
+
+/// Cloning more databases than this at a time makes none of them ready sooner.
+const AT_ONCE: usize = 2;
+/// A step that fails for a passing reason is tried so often before the person is told.
+const ATTEMPTS: i32 = 5;
+/// A run that failed and was not tried again for so long is undone.
+const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often is looked for work that nobody announced.
+const LOOK_AROUND: Duration = Duration::from_secs(3);
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// Carries out provisioning runs, until told to stop.
+pub struct Worker {
+    pub tools: Tools,
+    pub changes: Changes,
+    pub stop: CancellationToken,
+}
+
+impl Worker {
+    /// Works, and returns when told to stop and the runs in hand are done.
+    pub async fn run(self) {
+        let mut loops = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let (tools, changes, stop) = (self.tools.clone(), self.changes.subscribe(), self.stop.clone());
+            loops.spawn(async move { work(tools, changes, stop).await });
+        }
+        loops.spawn(housekeeping(self.tools, self.stop));
+        while loops.join_next().await.is_some() {}
+    }
+}
+
+async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match runs::claim(&tools.registry).await {
+            Ok(Some(run)) => carry_out(&tools, &run).await,
+            Ok(None) => tokio::select! {
+                () = stop.cancelled() => {}
+                () = announced(&mut changes) => {}
+                () = time::sleep(until_due(&tools).await) => {}
+            },
+            Err(error) => {
+                tracing::warn!(%error, "no work can be claimed");
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = time::sleep(Duration::from_secs(1)) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn announced(changes: &mut Subscription) {
+    loop {
+        match changes.next().await {
+            Some(Change::Queued | Change::Unheard) => return,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn until_due(tools: &Tools) -> Duration {
+    match runs::next_due(&tools.registry).await {
+        Ok(Some(due)) => {
+            (due - Utc::now()).to_std().unwrap_or_default().clamp(Duration::from_millis(20), LOOK_AROUND)
+        }
+        _ => LOOK_AROUND,
+    }
+}
+
+/// Takes the run's steps while a heartbeat keeps the claim. When the claim is lost, whoever has it
+/// now goes on, and this worker lets go in the middle.
+async fn carry_out(tools: &Tools, run: &Claimed) {
+    let heartbeat = async {
+        loop {
+            time::sleep(LEASE / 3).await;
+            match runs::renew(&tools.registry, run).await {
+                Err(registry::Error::LeaseLost) => return,
+                Err(error) => tracing::warn!(%error, "no heartbeat"),
+                Ok(()) => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = heartbeat => tracing::warn!(run = %run.run_id, "another worker took the run over"),
+        () = take_steps(tools, run) => {}
+    }
+}
+
+async fn take_steps(tools: &Tools, run: &Claimed) {
+    let mut at = Step::Place;
+    if let Err(failure) = try_steps(tools, run, &mut at).await {
+        failure::logged(at, &failure);
+        let told = if failure.passing && run.attempts < ATTEMPTS {
+            let wait = Duration::from_millis(500) * 2_u32.pow(run.attempts.clamp(1, 6) as u32 - 1);
+            runs::postpone(&tools.registry, run, wait).await
+        } else {
+            runs::fail(&tools.registry, run, at, failure.reason).await
+        };
+        if let Err(error) = told {
+            // The lease runs out, and the next worker finds the run as it is.
+            tracing::warn!(%error, run = %run.run_id, "the failure could not be written down");
+        }
+    }
+}
+
+async fn try_steps(tools: &Tools, run: &Claimed, at: &mut Step) -> super::steps::Result {
+    let begun = Instant::now();
+    let before = runs::progress(&tools.registry, run.run_id).await?;
+    let taken = before.steps.iter().take_while(|step| step.state == StepState::Succeeded).count();
+    let mut done = None;
+    for step in &Step::ALL[taken..] {
+        *at = *step;
+        runs::advance(&tools.registry, run, done, *step).await?;
+        let started = Instant::now();
+        tools.take(*step, run).await?;
+        done = Some((*step, started.elapsed()));
+    }
+    tracing::info!(tenant = %run.tenant_id, run = %run.run_id, ms = begun.elapsed().as_millis() as u64, "church opened");
+    Ok(())
+}
+
+async fn housekeeping(tools: Tools, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = time::sleep(HOUSEKEEPING) => {}
+        }
+        if let Err(error) = tools.identity.sweep().await {
+            tracing::warn!(%error, "expired sessions could not be swept");
+        }
+        match runs::claim_abandoned(&tools.registry, ABANDONED_AFTER).await {
+            Ok(Some(run)) => {
+                if let Err(failure) = tools.undo(&run).await {
+                    failure::logged(Step::Database, &failure);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "abandoned runs could not be looked for"),
+        }
+    }
+}

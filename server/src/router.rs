@@ -1,0 +1,132 @@
+//! Every address that is answered.
+
+use crate::{assets, events, health, pages, pages::private, pages::public};
+use app::{branches, members, provisioning, sessions, signup};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get, post},
+};
+use identity::Identity;
+use leptos::prelude::LeptosOptions;
+use registry::{Registry, changes::Changes};
+use tower::ServiceBuilder;
+use tower_http::{
+    compression::CompressionLayer,
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+    trace::TraceLayer,
+};
+use tower_sessions::{
+    Expiry, SessionManagerLayer,
+    cookie::{SameSite, time::Duration},
+};
+
+#[derive(Clone)]
+pub struct AppState {
+    pub registry: Registry,
+    pub changes: Changes,
+    pub identity: Identity,
+    pub leptos: LeptosOptions,
+}
+
+/// A session nobody uses for so long ends.
+const SESSION: Duration = Duration::days(14);
+
+pub fn router(state: AppState, https: bool) -> Router {
+    let sessions = SessionManagerLayer::new(state.identity.sessions())
+        .with_name("vestry")
+        .with_same_site(SameSite::Lax)
+        .with_http_only(true)
+        .with_secure(https)
+        .with_expiry(Expiry::OnInactivity(SESSION));
+    let pages = Router::new()
+        .route("/", get(pages::first))
+        .route("/signup", get(public(signup::page::church)))
+        .route("/signup/you", form(public(signup::page::founder)))
+        .route("/opening/{id}", form(public(provisioning::page::opening)))
+        .route("/signin", form(public(sessions::page::sign_in)))
+        .route("/choose", form(public(sessions::page::choose)))
+        .route("/signout", form(public(sessions::page::sign_out)))
+        .route("/theme", post(pages::theme))
+        .route("/members", get(private(members::list::list)))
+        .route("/members/new", form(private(members::edit::add)))
+        .route("/members/{id}", get(private(members::detail::detail)))
+        .route("/members/{id}/edit", form(private(members::edit::change)))
+        .route("/members/{id}/archive", form(private(members::detail::archive)))
+        .route("/members/{id}/restore", form(private(members::detail::restore)))
+        .route("/branches", get(private(branches::list::list)))
+        .route("/branches/new", form(private(branches::edit::add)))
+        .route("/branches/{id}", get(private(branches::detail::detail)))
+        .route("/branches/{id}/edit", form(private(branches::edit::change)))
+        .route("/branches/{id}/archive", form(private(branches::detail::archive)))
+        .route("/branches/{id}/restore", form(private(branches::detail::restore)))
+        .fallback(pages::not_found)
+        .layer(sessions)
+        .layer(middleware::from_fn(same_origin))
+        .layer(CompressionLayer::new());
+    let files = Router::new()
+        .route("/{pkg}/{file}", get(assets::script_or_style))
+        .route("/fonts/{file}", get(assets::font))
+        .route("/favicon.svg", get(assets::icon));
+    Router::new()
+        .merge(pages)
+        .merge(files)
+        .route("/opening/{id}/events", get(events::progress))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .layer(
+            ServiceBuilder::new()
+                .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+                .layer(TraceLayer::new_for_http().make_span_with(span))
+                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(middleware::from_fn(headers)),
+        )
+        .with_state(state)
+}
+
+/// A page that shows a form, and takes what it sends.
+fn form<F>(page: F) -> MethodRouter<AppState>
+where
+    F: Fn(State<AppState>, Request) -> pages::Answered + Clone + Send + Sync + 'static,
+{
+    get(page.clone()).post(page)
+}
+
+/// A form of another site is refused. Browsers say where a form comes from; whoever says nothing is
+/// no browser, and has no session it did not get itself.
+async fn same_origin(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    if !is_from_us(request.headers()) {
+        return (StatusCode::FORBIDDEN, "This form was sent from another site.").into_response();
+    }
+    next.run(request).await
+}
+
+fn is_from_us(headers: &HeaderMap) -> bool {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match (header("sec-fetch-site"), header("origin"), header("host")) {
+        (Some(site), ..) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
+        (None, Some(_), None) => false,
+        (None, None, _) => true,
+    }
+}
+
+async fn headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}
+
+/// What every line of the log about a request carries. No query: it may hold what people search for.
+fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), id)
+}

@@ -1,0 +1,109 @@
+//! Starting and stopping.
+
+use crate::{
+    Error,
+    config::Config,
+    installation::Installation,
+    pages::leptos_options,
+    provisioning::{Template, Tools, Worker},
+    router::{AppState, router},
+};
+use std::net::SocketAddr;
+use tokio::{net::TcpListener, signal, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+/// Serves and provisions, until the process is told to stop.
+pub async fn serve(config: Config) -> Result<(), Error> {
+    let running = Running::start(config).await?;
+    eprintln!("vestry: open http://{}", running.addr);
+    told_to_stop().await;
+    running.stop().await
+}
+
+/// Provisions only, until the process is told to stop.
+pub async fn work(config: Config) -> Result<(), Error> {
+    let installation = Installation::open(&config).await?;
+    let stop = CancellationToken::new();
+    let worker = start_worker(&installation, &stop).await?;
+    told_to_stop().await;
+    stop.cancel();
+    let _ = worker.await;
+    installation.close().await;
+    Ok(())
+}
+
+/// A server that runs, as tests and benchmarks start it too.
+pub struct Running {
+    pub addr: SocketAddr,
+    pub installation: Installation,
+    stop: CancellationToken,
+    worker: JoinHandle<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        // First of all: who finds the address taken should not wait for a database.
+        let listening = |source| Error::Listen { addr: config.addr, source };
+        let listener = TcpListener::bind(config.addr).await.map_err(listening)?;
+        let addr = listener.local_addr().map_err(listening)?;
+        let installation = Installation::open(&config).await?;
+        let stop = CancellationToken::new();
+        let worker = start_worker(&installation, &stop).await?;
+        let state = AppState {
+            registry: installation.registry.clone(),
+            changes: installation.changes.clone(),
+            identity: installation.identity.clone(),
+            leptos: leptos_options(),
+        };
+        let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
+        let stopped = stop.clone().cancelled_owned();
+        let server =
+            tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
+        Ok(Self { addr, installation, stop, worker, server })
+    }
+
+    /// Finishes what runs, then leaves.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.stop.cancel();
+        let served = tokio::time::timeout(GRACE, self.server).await;
+        let _ = self.worker.await;
+        self.installation.close().await;
+        match served {
+            Ok(Ok(Err(error))) => Err(Error::Serve(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How long requests that run may take when the server stops; watchers of progress are cut off then.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
+async fn start_worker(
+    installation: &Installation,
+    stop: &CancellationToken,
+) -> Result<JoinHandle<()>, Error> {
+    Template::ensure(&installation.servers.with_room()).await?;
+    let worker = Worker {
+        tools: Tools {
+            registry: installation.registry.clone(),
+            identity: installation.identity.clone(),
+            secret: installation.secret.clone(),
+            servers: installation.servers.clone(),
+        },
+        changes: installation.changes.clone(),
+        stop: stop.clone(),
+    };
+    Ok(tokio::spawn(worker.run()))
+}
+
+async fn told_to_stop() {
+    let mut terminate = match signal::unix::signal(signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(_) => return drop(signal::ctrl_c().await),
+    };
+    tokio::select! {
+        _ = signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,36 @@
+use crate::{Editor, Result};
+use serde::Serialize;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// What was done to one record: the record's kind and id, and how it was called.
+pub(crate) struct Entry {
+    pub entity: &'static str,
+    pub id: Uuid,
+    pub action: &'static str,
+}
+
+/// Adds to the log, in the transaction of the change itself. Without an editor the installation did it.
+pub(crate) async fn record<T: Serialize>(
+    connection: &mut PgConnection,
+    editor: Option<&Editor>,
+    entry: Entry,
+    before: Option<&T>,
+    after: Option<&T>,
+) -> Result<()> {
+    let json = |record: Option<&T>| record.and_then(|record| serde_json::to_value(record).ok());
+    sqlx::query!(
+        "insert into audit_log (id, actor_id, action, entity, entity_id, before, after)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        Uuid::now_v7(),
+        editor.map(|editor| editor.0.admin_id),
+        entry.action,
+        entry.entity,
+        entry.id,
+        json(before),
+        json(after),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The places where the church meets.
+
+mod queries;
+
+use crate::{
+    Editor, Error, Result, Tenant, Viewer,
+    audit::{self, Entry},
+    error::Rule,
+    error::explained,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// What an editor writes about a branch. Texts are trimmed and not empty; phones are E.164.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Details {
+    pub name: String,
+    pub short_code: Option<String>,
+    pub is_main: bool,
+    pub parent_id: Option<Uuid>,
+    pub phone_e164: Option<String>,
+    pub email: Option<String>,
+    pub website: Option<String>,
+    pub address1: Option<String>,
+    pub address2: Option<String>,
+    pub city: Option<String>,
+    pub region: Option<String>,
+    pub postal_code: Option<String>,
+    pub country: Option<String>,
+    /// An IANA name.
+    pub timezone: String,
+    pub service_times: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Branch {
+    pub id: Uuid,
+    pub details: Details,
+    pub parent_name: Option<String>,
+    pub archived_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+    /// Members who are not archived.
+    pub members: i64,
+}
+
+/// A branch as a choice in a form or filter.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub id: Uuid,
+    pub name: String,
+    pub is_main: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub search: String,
+    pub archived: bool,
+    pub page: u32,
+}
+
+pub const PAGE: i64 = 25;
+
+pub struct Page {
+    pub items: Vec<Branch>,
+    pub total: i64,
+}
+
+const RULES: &[Rule] = &[
+    Rule { constraint: "branches_name_key", field: "name", message: "Another branch has this name." },
+    Rule {
+        constraint: "branches_short_code_key",
+        field: "short_code",
+        message: "Another branch has this short code.",
+    },
+    Rule {
+        constraint: "branches_parent_not_self",
+        field: "parent_id",
+        message: "A branch cannot belong to itself.",
+    },
+    Rule {
+        constraint: "branches_parent_id_fkey",
+        field: "parent_id",
+        message: "Choose one of your branches.",
+    },
+];
+
+/// The branches the viewer may see: the main one first, then by name.
+pub async fn list(tenant: &Tenant, viewer: &Viewer, filter: &Filter) -> Result<Page> {
+    queries::list(&mut *tenant.read(viewer).await?, viewer, filter).await
+}
+
+/// The open branches the viewer may choose from.
+pub async fn choices(tenant: &Tenant, viewer: &Viewer) -> Result<Vec<Choice>> {
+    queries::choices(&mut *tenant.read(viewer).await?, viewer).await
+}
+
+pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Branch> {
+    viewer.may_see(id)?;
+    queries::find(&mut *tenant.read(viewer).await?, id).await
+}
+
+pub async fn add(tenant: &Tenant, editor: &Editor, details: &Details) -> Result<Uuid> {
+    editor.of_all_branches()?;
+    let mut tx = tenant.write(editor).await?;
+    let id = Uuid::now_v7();
+    if details.is_main {
+        queries::clear_main(&mut tx, id).await?;
+    }
+    queries::save(&mut tx, id, details).await.map_err(explained(RULES))?;
+    audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(details)).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+pub async fn change(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
+    editor.of_all_branches()?;
+    let mut tx = tenant.write(editor).await?;
+    let before = queries::lock(&mut tx, id).await?;
+    if before.details.is_main && !details.is_main {
+        return Err(Error::Rejected {
+            field: "is_main",
+            message: "A church has one main branch. Make another branch the main one instead.",
+        });
+    }
+    if before.archived_at.is_some() && details.is_main {
+        return Err(Error::Rejected {
+            field: "is_main",
+            message: "Restore this branch before making it the main one.",
+        });
+    }
+    if let Some(parent) = details.parent_id
+        && queries::is_below(&mut tx, parent, id).await?
+    {
+        return Err(Error::Rejected {
+            field: "parent_id",
+            message: "That branch already belongs to this one.",
+        });
+    }
+    if details.is_main {
+        queries::clear_main(&mut tx, id).await?;
+    }
+    queries::save(&mut tx, id, details).await.map_err(explained(RULES))?;
+    audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Takes a branch out of lists and choices. Its members stay with it.
+pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
+    editor.of_all_branches()?;
+    let mut tx = tenant.write(editor).await?;
+    if queries::lock(&mut tx, id).await?.details.is_main {
+        return Err(Error::Rejected {
+            field: "is_main",
+            message: "The main branch cannot be archived. Make another branch the main one first.",
+        });
+    }
+    if queries::set_archived(&mut tx, id, true).await? {
+        audit::record(&mut tx, Some(editor), entry(id, "archived"), None::<&Details>, None).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+pub async fn restore(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
+    editor.of_all_branches()?;
+    let mut tx = tenant.write(editor).await?;
+    queries::lock(&mut tx, id).await?;
+    if queries::set_archived(&mut tx, id, false).await? {
+        audit::record(&mut tx, Some(editor), entry(id, "restored"), None::<&Details>, None).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+fn entry(id: Uuid, action: &'static str) -> Entry {
+    Entry { entity: "branch", id, action }
+}

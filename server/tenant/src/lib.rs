@@ -1,0 +1,44 @@
+//! One church's data.
+//!
+//! What must stay true of it:
+//!
+//! - A [`Tenant`] comes out of [`Pools`] only, which needs the installation's secret; nothing can
+//!   deserialise or forge one. Feature code is handed a `&Tenant` and has no way to name another.
+//! - Nothing is read or written without an authority of the same tenant: [`Tenant`] begins a
+//!   transaction only for a [`Viewer`] or [`Editor`], and those come from a row of `admins` only.
+//! - Every change writes its audit entry in the transaction of the change.
+//! - Verbs open transactions; queries take a `&mut PgConnection`.
+//! - It never opens the registry, and does not know the `registry` crate.
+//!
+//! ```compile_fail
+//! let forged = tenant::Tenant { id: "a".into(), pool: todo!() };
+//! ```
+//!
+//! ```compile_fail
+//! fn from_wire<T: serde::de::DeserializeOwned>() {}
+//! from_wire::<tenant::Tenant>();
+//! ```
+//!
+//! ```compile_fail
+//! let forged = tenant::Editor { 0: todo!() };
+//! ```
+
+pub mod admins;
+pub mod branches;
+pub mod dashboard;
+pub mod members;
+pub mod office;
+pub mod schema;
+pub mod statuses;
+
+mod audit;
+mod authority;
+mod credentials;
+mod error;
+mod pools;
+mod text;
+
+pub use authority::{Editor, Role, Viewer};
+pub use credentials::Credentials;
+pub use error::{Error, Result};
+pub use pools::{Place, Pools, Tenant};

@@ -1,0 +1,175 @@
+//! The people of the church.
+
+mod queries;
+
+use crate::{
+    Editor, Result, Tenant, Viewer,
+    audit::{self, Entry},
+    error::Rule,
+    error::explained,
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// What an editor writes about a member. Texts are trimmed and not empty; the mobile is E.164.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Details {
+    pub prefix: Option<String>,
+    pub first_name: String,
+    pub middle_name: Option<String>,
+    pub last_name: String,
+    pub suffix: Option<String>,
+    pub preferred_name: Option<String>,
+    pub branch_id: Uuid,
+    pub status_id: Uuid,
+    /// One of head, spouse, child, other.
+    pub household_role: Option<String>,
+    /// One of unspecified, female, male.
+    pub gender: String,
+    /// One of unknown, single, married, divorced, widowed.
+    pub marital_status: String,
+    pub birth_year: Option<i16>,
+    pub birth_month: Option<i16>,
+    pub birth_day: Option<i16>,
+    pub anniversary: Option<NaiveDate>,
+    pub first_contact_on: Option<NaiveDate>,
+    pub joined_on: Option<NaiveDate>,
+    pub baptised_on: Option<NaiveDate>,
+    pub email: Option<String>,
+    pub mobile_e164: Option<String>,
+    pub home_phone: Option<String>,
+    pub notes: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub id: Uuid,
+    pub details: Details,
+    pub branch_name: String,
+    pub status_name: String,
+    pub status_kind: String,
+    pub archived_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A row of the list.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub id: Uuid,
+    pub first_name: String,
+    pub last_name: String,
+    pub preferred_name: Option<String>,
+    pub branch_name: String,
+    pub status_name: String,
+    pub status_kind: String,
+    pub email: Option<String>,
+    pub mobile_e164: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    #[default]
+    Name,
+    Branch,
+    Status,
+    Added,
+}
+
+impl Sort {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Branch => "branch",
+            Self::Status => "status",
+            Self::Added => "added",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Name, Self::Branch, Self::Status, Self::Added].into_iter().find(|sort| sort.name() == name)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Words that all must be found in the names, email or phones.
+    pub search: String,
+    pub branch: Option<Uuid>,
+    pub status: Option<Uuid>,
+    pub archived: bool,
+    pub sort: Sort,
+    pub descending: bool,
+    pub page: u32,
+}
+
+pub const PAGE: i64 = 25;
+
+pub struct Page {
+    pub items: Vec<Listed>,
+    pub total: i64,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        constraint: "members_branch_id_fkey",
+        field: "branch_id",
+        message: "Choose one of your branches.",
+    },
+    Rule {
+        constraint: "members_status_id_fkey",
+        field: "status_id",
+        message: "Choose one of your statuses.",
+    },
+];
+
+pub async fn list(tenant: &Tenant, viewer: &Viewer, filter: &Filter) -> Result<Page> {
+    queries::list(&mut *tenant.read(viewer).await?, viewer, filter).await
+}
+
+pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Member> {
+    queries::find(&mut *tenant.read(viewer).await?, viewer, id).await
+}
+
+pub async fn add(tenant: &Tenant, editor: &Editor, details: &Details) -> Result<Uuid> {
+    editor.0.may_see(details.branch_id)?;
+    let mut tx = tenant.write(editor).await?;
+    let id = Uuid::now_v7();
+    queries::save(&mut tx, id, details).await.map_err(explained(RULES))?;
+    audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(details)).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+pub async fn change(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
+    editor.0.may_see(details.branch_id)?;
+    let mut tx = tenant.write(editor).await?;
+    let before = queries::lock(&mut tx, &editor.0, id).await?;
+    queries::save(&mut tx, id, details).await.map_err(explained(RULES))?;
+    audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Takes a member out of lists, figures and messages; nothing is deleted.
+pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
+    set_archived(tenant, editor, id, true).await
+}
+
+pub async fn restore(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
+    set_archived(tenant, editor, id, false).await
+}
+
+async fn set_archived(tenant: &Tenant, editor: &Editor, id: Uuid, archived: bool) -> Result<()> {
+    let mut tx = tenant.write(editor).await?;
+    queries::lock(&mut tx, &editor.0, id).await?;
+    if queries::set_archived(&mut tx, id, archived).await? {
+        let action = if archived { "archived" } else { "restored" };
+        audit::record(&mut tx, Some(editor), entry(id, action), None::<&Details>, None).await?;
+    }
+    Ok(tx.commit().await?)
+}
+
+fn entry(id: Uuid, action: &'static str) -> Entry {
+    Entry { entity: "member", id, action }
+}

@@ -1,0 +1,204 @@
+use super::{Details, Filter, Listed, Member, PAGE, Page};
+use crate::{Error, Result, Viewer, text};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filter) -> Result<Page> {
+    let patterns = text::patterns(&filter.search);
+    let items = sqlx::query_as!(
+        Listed,
+        r#"select m.id, m.first_name, m.last_name, m.preferred_name, b.name as branch_name,
+                  s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164
+             from members m
+             join branches b on b.id = m.branch_id
+             join member_statuses s on s.id = m.status_id
+            where (m.archived_at is not null) = $1
+              and m.search_text like all ($2)
+              and ($3::uuid is null or m.branch_id = $3)
+              and ($4::uuid is null or m.status_id = $4)
+              and ($5::uuid[] is null or m.branch_id = any ($5))
+            order by case when $6 = 'branch' and not $7 then lower(b.name) end,
+                     case when $6 = 'branch' and $7 then lower(b.name) end desc,
+                     case when $6 = 'status' and not $7 then s.sort_order end,
+                     case when $6 = 'status' and $7 then s.sort_order end desc,
+                     case when $6 = 'added' and not $7 then m.created_at end,
+                     case when $6 = 'added' and $7 then m.created_at end desc,
+                     case when $6 = 'name' and $7 then m.sort_name end desc,
+                     m.sort_name, m.id
+            limit $8 offset $9"#,
+        filter.archived,
+        &patterns,
+        filter.branch,
+        filter.status,
+        viewer.branches.as_deref(),
+        filter.sort.name(),
+        filter.descending,
+        PAGE,
+        i64::from(filter.page) * PAGE,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let total = sqlx::query_scalar!(
+        r#"select count(*) as "count!"
+             from members m
+            where (m.archived_at is not null) = $1
+              and m.search_text like all ($2)
+              and ($3::uuid is null or m.branch_id = $3)
+              and ($4::uuid is null or m.status_id = $4)
+              and ($5::uuid[] is null or m.branch_id = any ($5))"#,
+        filter.archived,
+        &patterns,
+        filter.branch,
+        filter.status,
+        viewer.branches.as_deref(),
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Page { items, total })
+}
+
+pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> Result<Member> {
+    let row = sqlx::query!(
+        r#"select m.prefix, m.first_name, m.middle_name, m.last_name, m.suffix, m.preferred_name, m.branch_id, m.status_id,
+                  m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
+                  m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
+                  m.home_phone, m.notes, m.archived_at, m.created_at, m.updated_at, b.name as branch_name, s.name as status_name, s.kind as status_kind
+             from members m
+             join branches b on b.id = m.branch_id
+             join member_statuses s on s.id = m.status_id
+            where m.id = $1 and ($2::uuid[] is null or m.branch_id = any ($2))"#,
+        id,
+        viewer.branches.as_deref(),
+    )
+    .fetch_optional(connection)
+    .await?
+    .ok_or(Error::NotFound)?;
+    Ok(Member {
+        id,
+        branch_name: row.branch_name,
+        status_name: row.status_name,
+        status_kind: row.status_kind,
+        archived_at: row.archived_at,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        details: Details {
+            prefix: row.prefix,
+            first_name: row.first_name,
+            middle_name: row.middle_name,
+            last_name: row.last_name,
+            suffix: row.suffix,
+            preferred_name: row.preferred_name,
+            branch_id: row.branch_id,
+            status_id: row.status_id,
+            household_role: row.household_role,
+            gender: row.gender,
+            marital_status: row.marital_status,
+            birth_year: row.birth_year,
+            birth_month: row.birth_month,
+            birth_day: row.birth_day,
+            anniversary: row.anniversary,
+            first_contact_on: row.first_contact_on,
+            joined_on: row.joined_on,
+            baptised_on: row.baptised_on,
+            email: row.email,
+            mobile_e164: row.mobile_e164,
+            home_phone: row.home_phone,
+            notes: row.notes,
+        },
+    })
+}
+
+/// The member as it is, and nobody else changes it before this transaction ends.
+pub async fn lock(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> Result<Member> {
+    sqlx::query!("select id from members where id = $1 for no key update", id)
+        .fetch_one(&mut *connection)
+        .await?;
+    find(connection, viewer, id).await
+}
+
+/// Adds the member, or writes over the one with this id.
+pub async fn save(connection: &mut PgConnection, id: Uuid, details: &Details) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into members (id, branch_id, status_id, household_role, prefix, first_name, middle_name,
+                            last_name, suffix, preferred_name, gender, marital_status, birth_year,
+                            birth_month, birth_day, anniversary, first_contact_on, joined_on, baptised_on,
+                            email, mobile_e164, home_phone, notes, sort_name, search_text)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
+                 $21, $22, $23, $24, $25)
+         on conflict (id) do update
+            set branch_id = excluded.branch_id, status_id = excluded.status_id,
+                household_role = excluded.household_role, prefix = excluded.prefix,
+                first_name = excluded.first_name, middle_name = excluded.middle_name,
+                last_name = excluded.last_name, suffix = excluded.suffix,
+                preferred_name = excluded.preferred_name, gender = excluded.gender,
+                marital_status = excluded.marital_status, birth_year = excluded.birth_year,
+                birth_month = excluded.birth_month, birth_day = excluded.birth_day,
+                anniversary = excluded.anniversary, first_contact_on = excluded.first_contact_on,
+                joined_on = excluded.joined_on, baptised_on = excluded.baptised_on, email = excluded.email,
+                mobile_e164 = excluded.mobile_e164, home_phone = excluded.home_phone,
+                notes = excluded.notes, sort_name = excluded.sort_name, search_text = excluded.search_text,
+                updated_at = now()",
+        id,
+        details.branch_id,
+        details.status_id,
+        details.household_role,
+        details.prefix,
+        details.first_name,
+        details.middle_name,
+        details.last_name,
+        details.suffix,
+        details.preferred_name,
+        details.gender,
+        details.marital_status,
+        details.birth_year,
+        details.birth_month,
+        details.birth_day,
+        details.anniversary,
+        details.first_contact_on,
+        details.joined_on,
+        details.baptised_on,
+        details.email,
+        details.mobile_e164,
+        details.home_phone,
+        details.notes,
+        sort_name(details),
+        search_text(details),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// True when that changed something.
+pub async fn set_archived(connection: &mut PgConnection, id: Uuid, archived: bool) -> Result<bool> {
+    let done = sqlx::query!(
+        "update members
+            set archived_at = case when $2 then now() end, updated_at = now()
+          where id = $1 and (archived_at is null) = $2",
+        id,
+        archived,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+fn sort_name(details: &Details) -> String {
+    text::fold(&format!("{} {}", details.last_name, details.first_name))
+}
+
+/// Phones are searched as people type them: with the code of the country, or with a zero instead.
+fn search_text(details: &Details) -> String {
+    let home: String =
+        details.home_phone.iter().flat_map(|phone| phone.chars()).filter(char::is_ascii_digit).collect();
+    let parts = [
+        Some(details.first_name.as_str()),
+        details.middle_name.as_deref(),
+        Some(details.last_name.as_str()),
+        details.preferred_name.as_deref(),
+        details.email.as_deref(),
+        details.mobile_e164.as_deref(),
+        Some(home.as_str()),
+    ];
+    text::fold(&parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+}
