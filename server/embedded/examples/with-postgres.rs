@@ -2,8 +2,9 @@
 //!
 //!     with-postgres [--dir FOLDER] COMMAND [ARGUMENT…]
 //!
-//! The command finds them in `REGISTRY_DATABASE_URL` and `TENANT_DATABASE_URL`, the server in `PGHOST`, `PGPORT`,
-//! `PGUSER` and `PGPASSWORD`. With `--dir` the cluster is kept in that folder, which saves making it the next time.
+//! The command finds them in `REGISTRY_DATABASE_URL` and `TENANT_DATABASE_URL`, the server in `PGHOST`,
+//! `PGPORT`, `PGUSER` and `PGPASSWORD`. With `--dir` the cluster is kept in that folder, which saves making
+//! it the next time.
 
 use std::{
     ffi::OsString,

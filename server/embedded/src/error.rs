@@ -8,7 +8,8 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "the data directory cannot be used ({path}: {source}): correct its permissions, or choose another with VESTRY_DATA_DIR"
+        "the data directory cannot be used ({path}: {source}): correct its permissions, or choose another with \
+         VESTRY_DATA_DIR"
     )]
     Folder { path: PathBuf, source: io::Error },
 
@@ -42,8 +43,8 @@ pub enum Error {
     NotInstalled { reason: String },
 
     #[error(
-        "{path} was made by PostgreSQL {made_by}, which is not installed and could not be downloaded ({reason}): \
-         install it, e.g. `apt-get install postgresql-{made_by}`"
+        "{path} was made by PostgreSQL {made_by}, which is not installed and could not be downloaded \
+         ({reason}): install it, e.g. `apt-get install postgresql-{made_by}`"
     )]
     OtherVersion { path: PathBuf, made_by: u32, reason: String },
 
@@ -60,8 +61,8 @@ pub enum Error {
     NotReady,
 
     #[error(
-        "the secret key does not belong to this data directory: restore the key it was created with (VESTRY_SECRET_KEY), \
-         or choose another with VESTRY_DATA_DIR"
+        "the secret key does not belong to this data directory: restore the key it was created with \
+         (VESTRY_SECRET_KEY), or choose another with VESTRY_DATA_DIR"
     )]
     WrongSecret,
 

@@ -77,8 +77,9 @@ impl Home {
         self.folder.join("postgres-start.log")
     }
 
-    /// The private folder of the socket, created where it is missing: beside the cluster, or where that path is too
-    /// long for a socket, a short one of the same meaning. Only an owner asks; guests read it from the pid file.
+    /// The private folder of the socket, created where it is missing: beside the cluster, or where that path
+    /// is too long for a socket, a short one of the same meaning. Only an owner asks; guests read it from the
+    /// pid file.
     pub fn socket_folder(&self) -> Result<PathBuf, Error> {
         let usual = self.folder.join("run");
         if fits(&usual) {
@@ -94,8 +95,8 @@ impl Home {
             .map_or(Err(Error::SocketFolder(usual)), |folder| self.private_folder(folder))
     }
 
-    /// The name can be foreseen in a folder where everybody writes, so what stands there already is trusted only
-    /// when it is a folder that nobody else can have put there or can enter.
+    /// The name can be foreseen in a folder where everybody writes, so what stands there already is trusted
+    /// only when it is a folder that nobody else can have put there or can enter.
     fn private_folder(&self, path: PathBuf) -> Result<PathBuf, Error> {
         match DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -121,8 +122,9 @@ fn fits(folder: &Path) -> bool {
     socket(folder).as_os_str().len() <= LONGEST_SOCKET_PATH
 }
 
-/// Points `entry` at a folder that does not exist yet. A cluster found there already belonged to a data directory
-/// that was since moved or deleted; it is neither taken up, because its passwords differ, nor deleted.
+/// Points `entry` at a folder that does not exist yet. A cluster found there already belonged to a data
+/// directory that was since moved or deleted; it is neither taken up, because its passwords differ, nor
+/// deleted.
 fn settle_elsewhere(data_dir: &Path, entry: &Path, account: &Account) -> Result<(), Error> {
     let name = fingerprint(data_dir);
     let folder = (1..)
@@ -140,8 +142,12 @@ fn settle_elsewhere(data_dir: &Path, entry: &Path, account: &Account) -> Result<
         Err(error) => Err(Error::folder(entry)(error)),
         Ok(()) => {
             let user = account.name();
-            tracing::info!(data_dir = %data_dir.display(), folder = %folder.display(), "the user {user}, who runs \
-                PostgreSQL for root, cannot enter the data directory: the database is kept elsewhere");
+            tracing::info!(
+                data_dir = %data_dir.display(),
+                folder = %folder.display(),
+                "the user {user}, who runs PostgreSQL for root, cannot enter the data directory: \
+                 the database is kept elsewhere"
+            );
             Ok(())
         }
     }

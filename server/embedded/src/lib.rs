@@ -12,11 +12,11 @@
 //!
 //! Invariants:
 //!
-//! 1. Never two servers on one folder. Only the process that holds the lock on `postgres.lock` creates, starts or
-//!    stops a server; every other one is a guest. A server whose owner was killed is taken over.
+//! 1. Never two servers on one folder. Only the process that holds the lock on `postgres.lock` creates,
+//!    starts or stops a server; every other one is a guest. A server whose owner was killed is taken over.
 //! 2. A cluster appears whole, by a rename, or not at all.
 //! 3. Every step is check-then-act, so that a start interrupted anywhere is mended by the next one.
-//! 4. The server is reached through a Unix socket in a private folder and by password, never over the network.
+//! 4. The server is reached by a Unix socket in a private folder and a password, never over the network.
 //! 5. The server never runs as root, and sees none of our environment (it holds secrets).
 //! 6. Nothing private reaches the server's log: no statements, no parameters, no details of an error.
 
@@ -46,14 +46,15 @@ use postmaster::Postmaster;
 /// How long a guest waits for the owner's server, and an owner for one that is just shutting down.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The passwords of the two roles that exist from the start, derived by the caller from the installation's secret.
+/// The passwords of the two roles that exist from the start, derived by the caller from the installation's
+/// secret.
 pub struct Passwords {
     pub superuser: String,
     pub vestry: String,
 }
 
-/// A running PostgreSQL. When this process owns it, [`Cluster::stop`] stops it; merely dropping it asks for the same
-/// without waiting, so that an early return leaves no server behind.
+/// A running PostgreSQL. When this process owns it, [`Cluster::stop`] stops it; merely dropping it asks for
+/// the same without waiting, so that an early return leaves no server behind.
 pub struct Cluster {
     address: Address,
     vestry_password: String,
@@ -62,8 +63,9 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts PostgreSQL in `<data_dir>/postgres`, creating it first where there is none, takes over the one that
-    /// runs there without an owner, or attaches to another process's. It accepts connections when this returns.
+    /// Starts PostgreSQL in `<data_dir>/postgres`, creating it first where there is none, takes over the one
+    /// that runs there without an owner, or attaches to another process's. It accepts connections when this
+    /// returns.
     ///
     /// # Errors
     /// Each in one sentence for the operator, with the remedy.

@@ -35,9 +35,10 @@ impl PidFile {
     }
 }
 
-/// Whether process `pid` is the server of this cluster: its command line names the folder. The number alone proves
-/// nothing, since the system gives it to another process in time; and its working folder, which would prove more, is
-/// hidden from root in a container. A process that ended but was not waited for has no command line.
+/// Whether process `pid` is the server of this cluster: its command line names the folder. The number alone
+/// proves nothing, since the system gives it to another process in time; and its working folder, which would
+/// prove more, is hidden from root in a container. A process that ended but was not waited for has no command
+/// line.
 pub(crate) fn serves(pid: Pid, cluster: &Path) -> bool {
     let cluster = cluster.as_os_str().as_bytes();
     if Path::new("/proc/self/cmdline").exists() {
@@ -48,8 +49,8 @@ pub(crate) fn serves(pid: Pid, cluster: &Path) -> bool {
     ps.is_ok_and(|ps| ps.stdout.windows(cluster.len()).any(|text| text == cluster))
 }
 
-/// Removes a file that names a process which lives and is not the server of this cluster: PostgreSQL knows by itself
-/// that a dead process holds nothing, but takes any living one of the same user for a server.
+/// Removes a file that names a process which lives and is not the server of this cluster: PostgreSQL knows by
+/// itself that a dead process holds nothing, but takes any living one of the same user for a server.
 pub(crate) fn remove_if_stale(file: &Path, cluster: &Path) {
     let first = fs::read_to_string(file).unwrap_or_default();
     let pid = first.lines().next().and_then(|line| line.trim().parse().ok()).filter(|pid| *pid > 0);

@@ -19,7 +19,8 @@ use crate::{
     pid_file::{self, PidFile},
 };
 
-/// How long the last processes of a server that was killed may take to notice.
+/// How long to wait for another server that is just appearing, or for the last processes of one that was
+/// killed.
 const ORPHANS_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Postmaster {
@@ -30,8 +31,8 @@ pub(crate) struct Postmaster {
 }
 
 impl Postmaster {
-    /// Takes over the server that runs in `home`, or starts one, creating its cluster where there is none. It is
-    /// ready when this returns. The caller holds the lock.
+    /// Takes over the server that runs in `home`, or starts one, creating its cluster where there is none. It
+    /// is ready when this returns. The caller holds the lock.
     pub async fn open(home: &Home, folders: &[PathBuf], passwords: &Passwords) -> Result<Postmaster, Error> {
         let mut pauses = Pauses::new();
         loop {
@@ -45,7 +46,7 @@ impl Postmaster {
                 Some(_) => {}
                 None => match Postmaster::start(home, folders, passwords).await {
                     Err(Error::Start { reason, .. })
-                        if reason.contains("still in use") && pauses.elapsed() < ORPHANS_PATIENCE => {}
+                        if held_by_another(&reason) && pauses.elapsed() < ORPHANS_PATIENCE => {}
                     result => return result,
                 },
             }
@@ -121,7 +122,8 @@ impl Drop for Postmaster {
 /// The server with what we rely on, whatever stands in its `postgresql.conf`.
 fn command(home: &Home, programs: &Path, socket_folder: &Path) -> Command {
     let mut command = home.account.command(&programs.join("postgres"));
-    // A group of its own: Ctrl-C in our terminal is ours to handle, and stops the server when we are done with it.
+    // A group of its own: Ctrl-C in our terminal is ours to handle, and stops the server when we are done
+    // with it.
     command.stdout(Stdio::null()).process_group(0).arg("-D").arg(&home.cluster);
     // A list of folders, in which quotes protect a comma.
     let socket_folders = format!("\"{}\"", socket_folder.to_string_lossy().replace('"', "\"\""));
@@ -147,12 +149,19 @@ fn command(home: &Home, programs: &Path, socket_folder: &Path) -> Command {
     command
 }
 
+/// PostgreSQL's own guard against two servers: a server started just before its owner was killed was faster,
+/// or the memory of one that was killed is still attached to a last process of it.
+fn held_by_another(reason: &str) -> bool {
+    reason.contains("already exists") || reason.contains("still in use")
+}
+
 fn failed(home: &Home, reason: String) -> Error {
     let full = reason.clone();
     Error::Start { reason, log: home.cluster.join("log") }.or_disk_full(&home.folder, &full)
 }
 
-/// Why a server ended: the last fatal message of what it wrote before it opened its log, or else of the newest log.
+/// Why a server ended: the last fatal message of what it wrote before it opened its log, or else of the
+/// newest log.
 fn last_words(home: &Home) -> String {
     let logs = fs::read_dir(home.cluster.join("log")).into_iter().flatten().flatten();
     let newest = logs.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
@@ -162,7 +171,7 @@ fn last_words(home: &Home) -> String {
         .map(|path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned())
         .collect();
     let fatal = |line: &&str| line.contains("FATAL: ") || line.contains("PANIC: ");
-    let line = texts.iter().find_map(|text| text.lines().rfind(fatal));
+    let line = texts.iter().find_map(|text| text.lines().rev().take(5).find(fatal));
     let line = line.or(texts.first().and_then(|text| text.lines().last())).unwrap_or("it gave no reason");
     // "2026-01-02 03:04:05.678 UTC [9] FATAL:  could not …"
     line.rsplit_once(":  ").map_or(line, |(_, message)| message).to_owned()

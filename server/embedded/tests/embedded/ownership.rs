@@ -15,12 +15,12 @@ use nix::{
 };
 use sqlx::ConnectOptions;
 
-use crate::support::{Owner, execute, folder, lives, server_pid, start};
+use crate::support::{Process, execute, folder, lives, server_pid, start};
 
 #[tokio::test]
 async fn the_server_of_a_killed_process_is_taken_over() {
     let folder = folder();
-    let owner = Owner::start(folder.path());
+    let owner = Process::owning_a_cluster(folder.path());
     let server = server_pid(folder.path());
     owner.kill();
     assert!(lives(server));
@@ -79,23 +79,21 @@ async fn a_pid_file_left_behind_does_not_block_a_start() {
     if Uid::effective().is_root() {
         sleep.uid(owner.uid()).gid(owner.gid());
     }
-    let mut unrelated = sleep.spawn().unwrap();
-    let left = left.replacen(&server.to_string(), &unrelated.id().to_string(), 1);
+    let mut unrelated = Process(sleep.spawn().unwrap());
+    let left = left.replacen(&server.to_string(), &unrelated.0.id().to_string(), 1);
     for path in [&pid_file, &socket_lock] {
         fs::write(path, &left).unwrap();
         chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
     }
     let cluster = start(folder.path()).await;
-    assert!(unrelated.try_wait().unwrap().is_none(), "it was none of our business");
+    assert!(unrelated.0.try_wait().unwrap().is_none(), "it was none of our business");
     cluster.stop().await;
-    unrelated.kill().unwrap();
-    unrelated.wait().unwrap();
 }
 
 #[tokio::test]
 async fn a_creation_that_was_killed_is_begun_anew() {
     let folder = folder();
-    let owner = Owner::spawn(folder.path());
+    let owner = Process::creating_a_cluster(folder.path());
     let half_made = || {
         let entries = fs::read_dir(folder.path()).into_iter().flatten().flatten();
         let mut clusters = entries.map(|entry| entry.path().join("cluster/base"));

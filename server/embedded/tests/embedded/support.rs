@@ -1,5 +1,5 @@
-//! Clusters in throwaway folders, and the processes of their own that some tests need: this program, run again with
-//! one of the two ignored tests below.
+//! Clusters in throwaway folders, and the processes of their own that some tests need: this program, run
+//! again with one of the two ignored tests below.
 
 use std::{
     env, fs,
@@ -82,7 +82,8 @@ fn this_program(test: &str, folder: &Path) -> Command {
     command
 }
 
-/// The error of a start where nothing is installed and nothing can be downloaded: nobody listens at this proxy.
+/// The error of a start where nothing is installed and nothing can be downloaded: nobody listens at this
+/// proxy.
 pub fn error_without_download(folder: &Path) -> String {
     let output = this_program("support::explains_missing_programs", folder)
         .env("HTTPS_PROXY", "http://127.0.0.1:1")
@@ -92,28 +93,28 @@ pub fn error_without_download(folder: &Path) -> String {
     output.lines().find_map(|line| line.strip_prefix("error: ")).expect(&output).to_owned()
 }
 
-pub struct Owner(Child);
+/// A process that is killed, with no chance to stop a server of its own, when this is dropped.
+pub struct Process(pub Child);
 
-impl Owner {
-    pub fn spawn(folder: &Path) -> Owner {
+impl Process {
+    pub fn creating_a_cluster(folder: &Path) -> Process {
         let mut command = this_program("support::owns_a_cluster_until_it_is_killed", folder);
-        Owner(command.stdout(Stdio::piped()).spawn().unwrap())
+        Process(command.stdout(Stdio::piped()).spawn().unwrap())
     }
 
-    pub fn start(folder: &Path) -> Owner {
-        let mut owner = Owner::spawn(folder);
-        let output = BufReader::new(owner.0.stdout.take().unwrap());
+    pub fn owning_a_cluster(folder: &Path) -> Process {
+        let mut process = Process::creating_a_cluster(folder);
+        let output = BufReader::new(process.0.stdout.take().unwrap());
         assert!(output.lines().any(|line| line.unwrap() == "started"));
-        owner
+        process
     }
 
-    /// With no chance to stop its server.
     pub fn kill(self) {
         drop(self);
     }
 }
 
-impl Drop for Owner {
+impl Drop for Process {
     fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
