@@ -20,7 +20,9 @@ mark=end2end/node_modules/.vestry-browser
 installed && exit
 [ -e $mark ] && exit
 
-if have apt-get && can_be_root && apt-cache show chromium 2>/dev/null | grep -q '^Depends:.*libc6'; then
+# Debian packs it; Ubuntu only a pointer to the snap.
+packed() { apt-cache show chromium 2>/dev/null | grep -q '^Depends:.*libc6'; }
+if have apt-get && can_be_root && { packed || { as_root apt-get update -qq >/dev/null 2>&1 && packed; }; }; then
     say "Installing Chromium for the browser tests (package chromium); about a minute" >&2
     apt_install chromium >&2 && installed && exit
 fi

@@ -4,7 +4,7 @@
 
 binary=$(target_dir)/release/vestry
 stamp=$binary.made-of
-made_of="$(rustc --version) cargo-leptos $cargo_leptos wasm-bindgen $wasm_bindgen $(checksum style/package-lock.json)"
+made_of="$PWD $(rustc --version) cargo-leptos $cargo_leptos wasm-bindgen $wasm_bindgen $(checksum style/package-lock.json)"
 
 up_to_date() {
     [ -x "$binary" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$made_of" ] && [ ! "$binary" -nt "$stamp" ] || return 1

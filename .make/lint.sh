@@ -11,7 +11,7 @@ cargo fmt --check || die "The code is not formatted: run 'cargo fmt', then make 
 .make/crate-graph.sh
 
 say "Checking licences and sources of the dependencies"
-cargo deny --log-level error check --config .deny.toml --hide-inclusion-graph licenses bans sources ||
+cargo deny --log-level error --config .deny.toml check --hide-inclusion-graph licenses bans sources ||
     die "A dependency is not allowed: look at the lines above, and at .deny.toml."
 
 say "Looking over the code with clippy, the server's and the browser's; some minutes the first time"

@@ -4,9 +4,6 @@
 
 server_crates="--package server --package registry --package tenant --package identity --package embedded --package app"
 
-# The server embeds this folder when it is compiled; a fresh clone has none yet.
-mkdir -p target/site
-
 .make/lint.sh
 
 say "Running the Rust tests; some minutes to compile the first time"

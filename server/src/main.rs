@@ -6,6 +6,8 @@ use server::{
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Several crates speak TLS; all of them by ring.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "info,sqlx=warn,sqlx::postgres::notice=off,tower_sessions=error".into());

@@ -145,6 +145,9 @@ async fn render(
     };
     let request = Request::from_parts(parts, Body::empty());
     let mut response = leptos_axum::render_app_async_with_context(|| {}, app)(request).await;
+    if response.status().is_redirection() {
+        *response.body_mut() = Body::empty();
+    }
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }

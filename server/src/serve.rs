@@ -84,16 +84,8 @@ async fn start_worker(
     stop: &CancellationToken,
 ) -> Result<JoinHandle<()>, Error> {
     Template::ensure(&installation.servers.with_room()).await?;
-    let worker = Worker {
-        tools: Tools {
-            registry: installation.registry.clone(),
-            identity: installation.identity.clone(),
-            secret: installation.secret.clone(),
-            servers: installation.servers.clone(),
-        },
-        changes: installation.changes.clone(),
-        stop: stop.clone(),
-    };
+    let worker =
+        Worker { tools: Tools::of(installation), changes: installation.changes.clone(), stop: stop.clone() };
     Ok(tokio::spawn(worker.run()))
 }
 

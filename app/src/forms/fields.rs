@@ -84,7 +84,7 @@ impl Field {
     pub fn textarea(self, rows: u32) -> AnyView {
         let input = view! {
             <textarea class="input" id=self.name name=self.name rows=rows maxlength=self.maxlength
-                      aria-describedby=self.described() aria-invalid=self.invalid()>{self.value.clone()}</textarea>
+                      aria-describedby=self.described() aria-invalid=self.invalid()>{escaped(&self.value)}</textarea>
         };
         self.around(input.into_any())
     }
@@ -129,6 +129,11 @@ impl Field {
         }
         .into_any()
     }
+}
+
+/// Leptos writes the text of a textarea as it is.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// What is wrong with a field; always there, so that the browser can fill it in as well.

@@ -7,7 +7,7 @@ type Said = Result<(), String>;
 
 /// A text that must be there, of at most `max` characters.
 pub fn required(text: &str, what: &str, max: usize) -> Said {
-    if text.trim().is_empty() {
+    if line(text).is_none() {
         return Err(format!("Enter {what}."));
     }
     optional(text, max)

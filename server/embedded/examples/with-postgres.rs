@@ -18,7 +18,7 @@ use embedded::{Cluster, Passwords};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::{
     process::Command,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
 };
 
 /// No secret: the socket's folder is private, and nothing is kept in these databases.
@@ -46,18 +46,21 @@ async fn run() -> Result<u8> {
         return Err("usage: with-postgres [--dir FOLDER] COMMAND [ARGUMENT…]".into());
     }
 
+    // Taking these signals keeps them from ending us before the server is stopped.
+    let signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     let temporary = tempfile::Builder::new().prefix("with-postgres.").tempdir()?;
     // As root the server runs as another user, who has to be able to enter.
     fs::set_permissions(temporary.path(), Permissions::from_mode(0o755))?;
     let folder = kept.map_or(temporary.path().to_owned(), PathBuf::from);
     let passwords = Passwords { superuser: PASSWORD.into(), vestry: PASSWORD.into() };
     let cluster = Cluster::start(&folder, &passwords).await?;
-    let code = beside(&cluster, &command).await;
+    let code = beside(&cluster, &command, signals).await;
     cluster.stop().await;
     code
 }
 
-async fn beside(cluster: &Cluster, command: &[OsString]) -> Result<u8> {
+async fn beside(cluster: &Cluster, command: &[OsString], signals: [Signal; 2]) -> Result<u8> {
+    let [mut interrupted, mut terminated] = signals;
     let mut maintenance = cluster.registry_options().database("postgres").connect().await?;
     for name in DATABASES {
         for sql in [format!("drop database if exists {name} with (force)"), format!("create database {name}")]
@@ -67,9 +70,6 @@ async fn beside(cluster: &Cluster, command: &[OsString]) -> Result<u8> {
     }
     maintenance.close().await?;
 
-    // Taking these signals keeps them from ending us before the server is stopped.
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
     let mut child = Command::new(&command[0])
         .args(&command[1..])
         .env("PGHOST", cluster.socket_dir())

@@ -164,6 +164,15 @@ impl Identity {
             Status::Suspended => return Err(Error::Suspended { church: known.name.clone() }),
             _ => return Err(registry::Error::NotFound.into()),
         }
+        self.placed_tenant(known).await
+    }
+
+    /// A suspended tenant, to check a password in and for nothing else.
+    pub(crate) async fn suspended_tenant(&self, known: &tenants::Tenant) -> Result<Tenant> {
+        self.placed_tenant(known).await
+    }
+
+    async fn placed_tenant(&self, known: &tenants::Tenant) -> Result<Tenant> {
         if known.schema_version.is_some_and(|version| version > tenant::schema::version()) {
             return Err(Error::TooNew);
         }

@@ -1,5 +1,5 @@
 use crate::{Error, Identity, Result, identity::Opening, session_store::WHO};
-use registry::{TenantId, runs, runs::RunStatus, tenants};
+use registry::{TenantId, runs, runs::RunStatus, sessions, tenants};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, time::Duration};
 use tenant::admins;
@@ -63,6 +63,11 @@ impl Identity {
         Ok(session.flush().await?)
     }
 
+    /// Ends all sessions of an admin who may no longer enter, in every process at once.
+    pub async fn end_sessions(&self, tenant_id: &str, admin_id: Uuid) -> Result<()> {
+        Ok(sessions::delete_of_admin(&self.registry, tenant_id, admin_id).await?)
+    }
+
     /// Whether this browser signed up for that run.
     pub async fn waits_for(&self, session: &Session, run_id: Uuid) -> Result<bool> {
         Ok(session.get::<Opening>(Opening::KEY).await?.is_some_and(|opening| opening.run_id == run_id))
@@ -111,9 +116,15 @@ impl Identity {
 
     async fn verify_in(&self, tenant_id: &TenantId, email: &str, password: String) -> Result<Option<Choice>> {
         let known = self.known(tenant_id).await?;
-        let tenant = self.open_tenant(&known).await?;
+        let open = self.open_tenant(&known).await;
+        // That a church is suspended is told to those who know its password.
+        let suspended = matches!(open, Err(Error::Suspended { .. }));
+        let tenant = if suspended { self.suspended_tenant(&known).await? } else { open? };
         let (admin_id, hash) = admins::credential(&tenant, email).await?.unzip();
         let right = self.passwords.verify(password, hash).await;
+        if suspended && right {
+            return Err(Error::Suspended { church: known.name.clone() });
+        }
         Ok(admin_id.filter(|_| right).map(|admin_id| Choice {
             tenant_id: tenant_id.to_string(),
             church: known.name.clone(),

@@ -50,6 +50,11 @@ impl Registry {
             .connect_with(options)
             .await?;
         MIGRATIONS.run(&pool).await?;
+        // No tenant's role may look in. At each start: whoever restores a dump opens the door again.
+        let revoke = "do $$ begin
+                          execute format('revoke connect, temporary on database %I from public', current_database());
+                      end $$";
+        sqlx::raw_sql(revoke).execute(&pool).await?;
         Ok(Self { pool })
     }
 

@@ -1,5 +1,3 @@
-use registry::runs::Step;
-
 /// Why a step did not succeed.
 #[derive(Debug)]
 pub struct Failure {
@@ -58,7 +56,7 @@ impl From<sqlx::migrate::MigrateError> for Failure {
     }
 }
 
-/// What a step is called while it runs, for the log.
-pub fn logged(step: Step, failure: &Failure) {
-    tracing::warn!(step = step.name(), cause = %failure.cause, "a provisioning step failed");
+/// Said once, where it is handled.
+pub fn logged(step: &str, failure: &Failure) {
+    tracing::warn!(step, cause = %failure.cause, "a provisioning step failed");
 }

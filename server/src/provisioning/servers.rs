@@ -5,6 +5,9 @@ use sqlx::{
 };
 use std::{sync::Arc, time::Duration};
 
+/// The database that every server has. All processes meet here: a lock taken in it holds for the whole server.
+const MAINTENANCE: &str = "postgres";
+
 /// The database servers as their administrator sees them: may make databases and roles.
 #[derive(Clone)]
 pub struct Servers {
@@ -24,7 +27,7 @@ impl Servers {
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(10))
             .idle_timeout(Duration::from_secs(60))
-            .connect_lazy_with(options.clone());
+            .connect_lazy_with(options.clone().database(MAINTENANCE));
         Self { primary: Arc::new(Administered { server: primary, options, maintenance }) }
     }
 

@@ -2,6 +2,7 @@
 //! done is found and left alone.
 
 use super::{Template, failure::Failure, servers::Administered, servers::Servers};
+use crate::installation::Installation;
 use identity::{Founder, Identity, Secret};
 use registry::{
     Registry,
@@ -9,7 +10,10 @@ use registry::{
     tenants::{self, Placement},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tenant::{office, schema};
 
 pub type Result<T = ()> = std::result::Result<T, Failure>;
@@ -23,7 +27,19 @@ pub struct Tools {
     pub servers: Servers,
 }
 
+/// A run that failed and was not tried again for so long is undone.
+const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+
 impl Tools {
+    pub fn of(installation: &Installation) -> Self {
+        Self {
+            registry: installation.registry.clone(),
+            identity: installation.identity.clone(),
+            secret: installation.secret.clone(),
+            servers: installation.servers.clone(),
+        }
+    }
+
     pub async fn take(&self, step: Step, run: &Claimed) -> Result {
         let started = Instant::now();
         let known = tenants::find(&self.registry, &run.tenant_id).await?;
@@ -36,8 +52,16 @@ impl Tools {
         }
     }
 
+    /// Undoes the run that was given up longest ago; false when there is none.
+    pub async fn undo_one_abandoned(&self) -> Result<bool> {
+        match runs::claim_abandoned(&self.registry, ABANDONED_AFTER).await? {
+            Some(run) => self.undo(&run).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// Undoes what the steps have done, last first; safe to repeat like they are.
-    pub async fn undo(&self, run: &Claimed) -> Result {
+    async fn undo(&self, run: &Claimed) -> Result {
         let known = tenants::find(&self.registry, &run.tenant_id).await?;
         // Opening, office and schema are undone with the database, and the place with the row.
         if known.placement.is_some() {

@@ -12,8 +12,6 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: usize = 2;
 /// A step that fails for a passing reason is tried so often before the person is told.
 const ATTEMPTS: i32 = 5;
-/// A run that failed and was not tried again for so long is undone.
-const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How often is looked for work that nobody announced.
 const LOOK_AROUND: Duration = Duration::from_secs(3);
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
@@ -99,7 +97,7 @@ async fn carry_out(tools: &Tools, run: &Claimed) {
 async fn take_steps(tools: &Tools, run: &Claimed) {
     let mut at = Step::Place;
     if let Err(failure) = try_steps(tools, run, &mut at).await {
-        failure::logged(at, &failure);
+        failure::logged(at.name(), &failure);
         let told = if failure.passing && run.attempts < ATTEMPTS {
             let wait = Duration::from_millis(500) * 2_u32.pow(run.attempts.clamp(1, 6) as u32 - 1);
             runs::postpone(&tools.registry, run, wait).await
@@ -138,14 +136,8 @@ async fn housekeeping(tools: Tools, stop: CancellationToken) {
         if let Err(error) = tools.identity.sweep().await {
             tracing::warn!(%error, "expired sessions could not be swept");
         }
-        match runs::claim_abandoned(&tools.registry, ABANDONED_AFTER).await {
-            Ok(Some(run)) => {
-                if let Err(failure) = tools.undo(&run).await {
-                    failure::logged(Step::Database, &failure);
-                }
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "abandoned runs could not be looked for"),
+        if let Err(failure) = tools.undo_one_abandoned().await {
+            failure::logged("undo", &failure);
         }
     }
 }

@@ -8,10 +8,13 @@ pub(crate) fn fold(text: &str) -> String {
 /// A `like` pattern for each word of what was typed into a search box.
 pub(crate) fn patterns(search: &str) -> Vec<String> {
     const WORDS: usize = 8;
-    fold(search)
+    fold(&search.replace(char::is_control, " "))
         .split_whitespace()
         .take(WORDS)
         .map(|word| {
+            // Numbers are kept with the code of their country, which takes the place of the zero.
+            let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+            let word = if digits { word.trim_start_matches('0') } else { word };
             let literal = word.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
             format!("%{literal}%")
         })
@@ -25,6 +28,11 @@ mod tests {
     #[test]
     fn folds_marks_and_case() {
         assert_eq!(fold("Léa ÅNGSTRÖM"), "lea angstrom");
+    }
+
+    #[test]
+    fn a_number_is_found_without_the_code_of_its_country() {
+        assert_eq!(patterns("0712 345"), ["%712%", "%345%"]);
     }
 
     #[test]

@@ -1,0 +1,90 @@
+use super::{Browser, Db, TestServer};
+use futures::StreamExt;
+use serde_json::Value;
+
+pub const PASSWORD: &str = "river candle mango";
+
+/// A church whose office is open, and the browser of its owner.
+pub struct Church {
+    pub browser: Browser,
+    pub tenant_id: String,
+    pub email: String,
+}
+
+impl Church {
+    /// Signs up, waits until the office is open, and goes in.
+    pub async fn open(server: &TestServer, name: &str) -> Self {
+        let browser = server.browser();
+        let email = format!("owner@{}.example.org", name.to_lowercase().replace(' ', "-"));
+        let opening = sign_up(&browser, name, &email).await;
+        let last = watch(&browser, &opening).await;
+        assert_eq!(last["status"], "succeeded", "{last}");
+        assert_eq!(browser.post(&opening, &[("enter", "1")]).await.location(), "/");
+        let run_id = opening.trim_start_matches("/opening/");
+        let tenant_id = server
+            .db()
+            .await
+            .one(&format!("select tenant_id from provisioning_runs where id = '{run_id}'"))
+            .await;
+        Self { browser, tenant_id, email }
+    }
+
+    /// A look into its database, as the owner of the tables.
+    pub async fn db(&self) -> Db {
+        let mut db = Db::open(&format!("tenant_{}", self.tenant_id)).await;
+        db.run("set search_path = church").await;
+        db
+    }
+
+    /// Another person in the office: role, email and password as given, for some branches or all.
+    pub async fn hire(&self, server: &TestServer, role: &str, email: &str, branch: Option<&str>) -> Browser {
+        let mut db = self.db().await;
+        let all = branch.is_none();
+        db.run(&format!(
+            "insert into admins (id, email, first_name, last_name, role, all_branches, password_hash)
+             select gen_random_uuid(), '{email}', 'Hired', 'Person', '{role}', {all}, password_hash
+               from admins where role = 'owner' limit 1"
+        ))
+        .await;
+        if let Some(branch) = branch {
+            let (admins, branches) =
+                ("select id from admins where email", "select id from branches where name");
+            let link = format!(
+                "insert into admin_branches values (({admins} = '{email}'), ({branches} = '{branch}'))"
+            );
+            db.run(&link).await;
+        }
+        let claim = format!("insert into admin_emails values ('{email}', '{}')", self.tenant_id);
+        server.db().await.run(&claim).await;
+        let browser = server.browser();
+        browser.post("/signin", &[("email", email), ("password", PASSWORD)]).await.location();
+        browser
+    }
+}
+
+/// Fills in both steps; where it leads.
+pub async fn sign_up(browser: &Browser, church: &str, email: &str) -> String {
+    let query = [("church", church), ("country", "KE"), ("timezone", "Africa/Nairobi")];
+    let query = serde_urlencoded::to_string(query).expect("a query");
+    let you = format!("/signup/you?{query}");
+    let key = browser.get(&you).await.expect(200).value("key");
+    let fields = [
+        ("key", key.as_str()),
+        ("first_name", "Ruth"),
+        ("last_name", "Okafor"),
+        ("email", email),
+        ("password", PASSWORD),
+    ];
+    browser.post(&you, &fields).await.location().to_owned()
+}
+
+/// Watches a run until it is over; the last thing that was told.
+pub async fn watch(browser: &Browser, opening: &str) -> Value {
+    let mut events = browser.stream(&format!("{opening}/events")).await.bytes_stream();
+    let mut text = String::new();
+    while let Some(Ok(bytes)) = events.next().await {
+        text += std::str::from_utf8(&bytes).expect("events are text");
+    }
+    let last = text.lines().rev().find_map(|line| line.strip_prefix("data: ")).expect("something was told");
+    serde_json::from_str(last).expect("progress is JSON")
+}

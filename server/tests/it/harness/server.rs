@@ -1,0 +1,118 @@
+use super::{Browser, Db, cluster};
+use clap::Parser;
+use server::{config::Config, serve::Running};
+use std::{net::SocketAddr, process::Stdio};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+use uuid::Uuid;
+
+/// A registry of the test's own, and the secret that goes with it.
+#[derive(Clone)]
+pub struct Registry {
+    pub database: String,
+    pub url: String,
+    pub secret: String,
+}
+
+impl Registry {
+    pub async fn create() -> Self {
+        let database = format!("registry_{}", Uuid::new_v4().simple());
+        Db::open("postgres").await.run(&format!("create database {database}")).await;
+        let options = cluster();
+        let host: String =
+            options.get_socket().expect("a socket").to_str().expect("a path").replace('/', "%2F");
+        let password = std::env::var("PGPASSWORD").unwrap_or_else(|_| "throwaway".into());
+        let url = format!("postgres://vestry:{password}@{host}:{}/{database}", options.get_port());
+        Self {
+            database,
+            url,
+            secret: Uuid::new_v4().simple().to_string() + &Uuid::new_v4().simple().to_string(),
+        }
+    }
+
+    pub async fn db(&self) -> Db {
+        Db::open(&self.database).await
+    }
+
+    pub fn config(&self) -> Config {
+        let arguments =
+            ["vestry", "--addr", "127.0.0.1:0", "--registry-url", &self.url, "--secret-key", &self.secret];
+        Config::parse_from(arguments)
+    }
+}
+
+/// A server inside the test's process.
+pub struct TestServer {
+    pub registry: Registry,
+    pub running: Running,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::on(&Registry::create().await).await
+    }
+
+    /// One more server on a registry.
+    pub async fn on(registry: &Registry) -> Self {
+        let running = Running::start(registry.config()).await.unwrap_or_else(|error| panic!("{error}"));
+        Self { registry: registry.clone(), running }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.running.addr
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.addr())
+    }
+
+    pub async fn db(&self) -> Db {
+        self.registry.db().await
+    }
+}
+
+/// A server in a process of its own, to be killed.
+pub struct Process {
+    pub addr: SocketAddr,
+    child: Child,
+}
+
+impl Process {
+    pub async fn start(registry: &Registry) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
+        command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
+        Self::run(command).await.unwrap_or_else(|said| panic!("it did not start: {said}"))
+    }
+
+    /// Starts it on a free port; an error is what it said instead.
+    pub async fn run(mut command: Command) -> Result<Self, String> {
+        command.env("VESTRY_ADDR", "127.0.0.1:0").stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("the binary can be run");
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut said = String::new();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Some(addr) = line.strip_prefix("vestry: open http://") {
+                let addr = addr.parse().expect("an address");
+                // Whoever writes to a pipe that nobody reads stops.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Ok(Self { addr, child });
+            }
+            said = said + &line + "\n";
+        }
+        Err(said)
+    }
+
+    /// As the machine's owner would with `kill -9`.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("it can be killed");
+    }
+
+    /// As a service manager does.
+    pub async fn terminate(mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().expect("it runs").to_string();
+        Command::new("kill").arg(pid).status().await.expect("kill");
+        self.child.wait().await.expect("it ends")
+    }
+}

@@ -1,0 +1,13 @@
+//! Vestry from outside: over HTTP, against a real PostgreSQL, with two real churches where isolation is
+//! in question, and a look at the rows. A file for each feature.
+
+mod harness;
+
+mod branches;
+mod isolation;
+mod members;
+mod pools;
+mod provisioning;
+mod sessions;
+mod signup;
+mod start;

@@ -1,0 +1,107 @@
+use crate::harness::{Browser, Church, Process, Registry, TestServer, sign_up, watch};
+use std::{os::unix::fs::PermissionsExt, path::Path};
+use tokio::process::Command;
+
+/// The binary in a folder of its own, which as root another user must be able to enter.
+fn binary(folder: &Path) -> Command {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).expect("the folder is ours");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
+    command.current_dir(folder);
+    for set in [
+        "VESTRY_REGISTRY_URL",
+        "VESTRY_SECRET_KEY",
+        "VESTRY_DATA_DIR",
+        "PGHOST",
+        "PGPORT",
+        "PGUSER",
+        "PGPASSWORD",
+    ] {
+        command.env_remove(set);
+    }
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_brings_its_own_postgresql_and_survives_being_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Process::run(binary(folder.path())).await.unwrap_or_else(|said| panic!("{said}"));
+    let browser = Browser::new(first.addr);
+    let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
+    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
+    let key = std::fs::metadata(folder.path().join(".vestry/secret.key")).expect("a secret was made");
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    first.kill().await;
+
+    let second = Process::run(binary(folder.path())).await.unwrap_or_else(|said| panic!("{said}"));
+    let page = Browser::new(second.addr).get(&opening).await.expect(200);
+    assert_eq!(page.text("h1"), "Grace Chapel is open");
+    let postmaster = folder.path().join(".vestry/postgres/postmaster.pid");
+    assert!(postmaster.exists());
+    assert!(second.terminate().await.success(), "told to stop, it stops in order");
+    assert!(!postmaster.exists(), "and PostgreSQL with it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_prevents_a_start_is_said_in_a_sentence_with_the_remedy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = taken.local_addr().expect("an address").to_string();
+    let output = binary(folder.path()).args(["--addr", &addr]).output().await.expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with(&format!("vestry: {addr} cannot be listened on")), "{said}");
+    assert!(said.contains("set VESTRY_ADDR"), "{said}");
+
+    let addr = ["--addr", "127.0.0.1:0"];
+    std::fs::write(folder.path().join("file"), "").expect("written");
+    let cases: [(&[&str], &str); 5] = [
+        (&["--data-dir", "file/data"], "set VESTRY_DATA_DIR"),
+        (&["--registry-url", "nonsense"], "VESTRY_REGISTRY_URL is not the address"),
+        (&["--registry-url", "postgres://x@127.0.0.1:1/x"], "VESTRY_SECRET_KEY is missing"),
+        (&["--registry-url", "postgres://x@127.0.0.1:1/x", "--secret-key", "short"], "too short"),
+        (
+            &[
+                "--registry-url",
+                "postgres://x@127.0.0.1:1/x",
+                "--secret-key",
+                "0123456789abcdef0123456789abcdef",
+            ],
+            "the registry could not be opened",
+        ),
+    ];
+    for (arguments, expected) in cases {
+        let output = binary(folder.path()).args(addr).args(arguments).output().await.expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success());
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starting_again_changes_nothing() {
+    let registry = Registry::create().await;
+    let first = TestServer::on(&registry).await;
+    let church = Church::open(&first, "Grace Chapel").await;
+    first.running.stop().await.expect("it stops in order");
+    let second = TestServer::on(&registry).await;
+    church.browser.at(second.addr()).get("/members").await.expect(200);
+    let mut db = registry.db().await;
+    assert_eq!(db.one::<i64>("select count(*) from database_servers").await, 1);
+    assert_eq!(db.one::<i64>("select count(*) from tenants").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_tells_whether_it_lives_and_is_ready() {
+    let server = TestServer::start().await;
+    let browser = server.browser();
+    browser.get("/healthz").await.expect(200);
+    browser.get("/readyz").await.expect(200);
+    let page = browser.get("/no/such/page").await.expect(404);
+    assert_eq!(page.text("h1"), "This page is not here");
+    let policy = page.header("content-security-policy");
+    assert!(policy.contains("'nonce-") && !policy.contains("unsafe-inline"), "{policy}");
+    assert_eq!(page.header("cache-control"), "no-store");
+    assert!(!page.header("x-request-id").is_empty());
+}
