@@ -91,10 +91,12 @@ impl Tools {
                 Failure::passing("The template of new databases could not be made.", error)
             })?;
             let clone = format!("create database {database} template {} strategy wal_log", Template::name());
-            match connection.execute(AssertSqlSafe(clone)).await {
-                // A server that lost its worker in the middle may still have finished the work.
-                Err(error) if is_code(&error, "42P04") => {}
-                done => drop(done.map_err(Failure::of_server)?),
+            let cloned = connection.execute(AssertSqlSafe(clone)).await;
+            // A server that lost its worker in the middle may still have finished the work.
+            if let Err(error) = cloned
+                && !is_code(&error, "42P04")
+            {
+                return Err(Failure::of_server(error));
             }
         }
         let verifier = self.secret.tenant_roles().verifier(known.id.as_str(), known.role_version);
