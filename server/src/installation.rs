@@ -19,6 +19,7 @@ pub struct Installation {
     pub identity: Identity,
     pub secret: Secret,
     pub servers: Servers,
+    options: PgConnectOptions,
     cluster: Option<Cluster>,
 }
 
@@ -46,7 +47,20 @@ impl Installation {
         let primary = servers::register_primary(&registry, &host_of(&options), options.get_port()).await?;
         let identity = Identity::new(registry.clone(), secret.clone(), config.tenant_connections);
         tokio::spawn(identity.clone().follow(changes.clone()));
-        Ok(Self { servers: Servers::new(primary, options), registry, changes, identity, secret, cluster })
+        Ok(Self {
+            servers: Servers::new(primary, options.clone()),
+            options,
+            registry,
+            changes,
+            identity,
+            secret,
+            cluster,
+        })
+    }
+
+    /// How the server that holds the registry is reached, by the role that owns everything on it.
+    pub fn server_options(&self) -> PgConnectOptions {
+        self.options.clone()
     }
 
     /// Leaves the registry, and stops PostgreSQL if this process started it.

@@ -15,6 +15,7 @@ use leptos::prelude::LeptosOptions;
 use registry::{Registry, changes::Changes};
 use tower::ServiceBuilder;
 use tower_http::{
+    catch_panic::CatchPanicLayer,
     compression::CompressionLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
     trace::TraceLayer,
@@ -82,6 +83,7 @@ pub fn router(state: AppState, https: bool) -> Router {
                 .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
                 .layer(TraceLayer::new_for_http().make_span_with(span))
                 .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(CatchPanicLayer::custom(panicked))
                 .layer(middleware::from_fn(headers)),
         )
         .with_state(state)
@@ -115,6 +117,12 @@ fn is_from_us(headers: &HeaderMap) -> bool {
         (None, Some(_), None) => false,
         (None, None, _) => true,
     }
+}
+
+/// A fault of ours ends its request, not the server.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("a request panicked");
+    (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side. Try again.").into_response()
 }
 
 async fn headers(request: Request, next: Next) -> Response {

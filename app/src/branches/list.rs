@@ -139,7 +139,7 @@ fn row(branch: Branch, country: &str) -> impl IntoView + use<> {
             </td>
             <td role="cell" class="fact">{details.city.map_or_else(none, IntoAny::into_any)}</td>
             <td role="cell" class="tight only-large">{phone.map_or_else(none, IntoAny::into_any)}</td>
-            <td role="cell" class="fact num">{members}<span class="vh">" members"</span></td>
+            <td role="cell" class="fact num">{members}<span class="only-phone">{if members == 1 { " member" } else { " members" }}</span></td>
         </tr>
     }
 }

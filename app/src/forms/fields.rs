@@ -25,13 +25,13 @@ pub struct Field {
     pub label: &'static str,
     pub value: String,
     pub optional: bool,
+    /// Part of a group whose legend says that it is optional.
+    pub within: bool,
     pub hint: Option<&'static str>,
     /// HTML's name for what is typed: text, email, tel …
     pub kind: &'static str,
     pub autocomplete: Option<&'static str>,
     pub maxlength: Option<u32>,
-    /// A narrow input, for a year or a code.
-    pub short: bool,
     pub why: Option<String>,
 }
 
@@ -55,6 +55,10 @@ impl Field {
         Self { optional: true, ..self }
     }
 
+    pub fn within(self) -> Self {
+        Self { optional: true, within: true, ..self }
+    }
+
     pub fn hint(self, hint: &'static str) -> Self {
         Self { hint: Some(hint), ..self }
     }
@@ -67,13 +71,9 @@ impl Field {
         Self { maxlength: Some(maxlength), ..self }
     }
 
-    pub fn short(self) -> Self {
-        Self { short: true, ..self }
-    }
-
     pub fn input(self) -> AnyView {
         let input = view! {
-            <input class="input" class:short=self.short id=self.name name=self.name r#type=self.kind value=self.value.clone()
+            <input class="input" id=self.name name=self.name r#type=self.kind value=self.value.clone()
                    autocomplete=self.autocomplete.unwrap_or("off") maxlength=self.maxlength
                    aria-describedby=self.described() aria-invalid=self.invalid()
                    aria-required=(!self.optional).then_some("true")/>
@@ -121,7 +121,7 @@ impl Field {
     pub fn around(self, input: AnyView) -> AnyView {
         view! {
             <div class="field" class:wrong=self.why.is_some() data-field=self.name>
-                <label for=self.name>{self.label}{self.optional.then(|| view! { " "<small>"(optional)"</small> })}</label>
+                <label for=self.name>{self.label}{(self.optional && !self.within).then(|| view! { " "<small>"(optional)"</small> })}</label>
                 {self.hint.map(|hint| view! { <p class="hint" id=format!("{}-hint", self.name)>{hint}</p> })}
                 {input}
                 {why(self.name, self.why.as_deref())}

@@ -189,8 +189,7 @@ fn family(typed: &MemberForm, errors: &Errors) -> impl IntoView + use<> {
     let months = MONTHS.iter().enumerate().map(|(n, month)| ((n + 1).to_string(), (*month).to_owned()));
     let months = std::iter::once(unchosen("–")).chain(months).collect();
     let roles = std::iter::once(unchosen("–")).chain(own(&HOUSEHOLD_ROLES)).collect();
-    let number =
-        |name, label, value: &str| Field::new(name, label, value, errors).optional().short().max(4).input();
+    let number = |name, label, value: &str| Field::new(name, label, value, errors).within().max(4).input();
     view! {
         <fieldset class="section">
             <legend>"Family"</legend>
@@ -206,7 +205,7 @@ fn family(typed: &MemberForm, errors: &Errors) -> impl IntoView + use<> {
                 <legend class="label">"Birthday "<small>"(fill in what you know)"</small></legend>
                 <div class="row three">
                     {number("birth_day", "Day", &typed.birth_day)}
-                    {Field::new("birth_month", "Month", &typed.birth_month, errors).optional().select(months)}
+                    {Field::new("birth_month", "Month", &typed.birth_month, errors).within().select(months)}
                     {number("birth_year", "Year", &typed.birth_year)}
                 </div>
             </fieldset>

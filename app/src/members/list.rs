@@ -106,7 +106,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let pages = pages(filter.page, PAGE, shown, found.total, |page| query.at_page(page));
     let body = view! {
         <div class="head">
-            <div><h1>"Members"</h1><p>{sentence}</p></div>
+            <div><h1>"Members"</h1>{(!empty_church).then(|| view! { <p>{sentence}</p> })}</div>
             {(may_edit && !empty_church).then(|| view! {
                 <div class="bar"><a class="btn primary" href="/members/new">"Add a member"</a></div>
             })}

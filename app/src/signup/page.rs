@@ -187,9 +187,9 @@ pub async fn welcome(_visit: Visit) -> Answer {
             <h1>"The office your church runs on"</h1>
             <p class="lead">"Members, branches and messages in one calm place. Your church gets a database of its own, shared with nobody."</p>
         </div>
-        <div class="actions">
-            <a class="btn" href="/signin">"Sign in"</a>
+        <div class="bar">
             <a class="btn primary" href="/signup">"Open an office"</a>
+            <a class="btn" href="/signin">"Sign in"</a>
         </div>
         <ul class="todo-list">
             {["A database of your own, made while you watch", "Fourteen days free, no card", "Open source: your data can leave with you at any time"]

@@ -1,4 +1,4 @@
-use sqlx::{PgPool, migrate::Migrator, postgres::PgConnectOptions, postgres::PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool, migrate::Migrator, postgres::PgConnectOptions, postgres::PgPoolOptions};
 use std::time::Duration;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../registry-migrations");
@@ -47,7 +47,8 @@ impl Registry {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
-            .connect_with(options)
+            // What a statement says is nobody's business but the database's.
+            .connect_with(options.disable_statement_logging())
             .await?;
         MIGRATIONS.run(&pool).await?;
         // No tenant's role may look in. At each start: whoever restores a dump opens the door again.

@@ -1,6 +1,6 @@
 use registry::servers::Server;
 use sqlx::{
-    Connection, PgConnection, PgPool,
+    ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{sync::Arc, time::Duration};
@@ -23,6 +23,8 @@ pub struct Administered {
 
 impl Servers {
     pub fn new(primary: Server, options: PgConnectOptions) -> Self {
+        // A statement may hold what a password is checked against.
+        let options = options.disable_statement_logging();
         let maintenance = PgPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(10))

@@ -1,7 +1,7 @@
 use crate::{Credentials, Editor, Error, Result, Viewer};
 use moka::future::Cache;
 use sqlx::{
-    PgPool, PgTransaction, Postgres,
+    ConnectOptions, PgPool, PgTransaction, Postgres,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
@@ -89,7 +89,8 @@ impl Pools {
             .port(place.port)
             .username(&role)
             .password(&self.credentials.password(&place.tenant_id, place.role_version))
-            .database(&place.database);
+            .database(&place.database)
+            .disable_statement_logging();
         let options = match place.host.starts_with('/') {
             true => options.socket(&place.host).ssl_mode(PgSslMode::Disable),
             false => options.host(&place.host),

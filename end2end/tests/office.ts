@@ -1,0 +1,156 @@
+// What the tests stand on: a browser that must not complain, and the office of a church made for one test.
+import AxeBuilder from "@axe-core/playwright";
+import { type BrowserContext, type Page, test as base, expect } from "@playwright/test";
+
+export { expect };
+export type { Page };
+
+export const PASSWORD = "river candle mango";
+
+export interface Person {
+  church: string;
+  firstName: string;
+  lastName: string;
+  email: string;
+}
+
+/** Somebody nobody has heard of: tests share a server, and must not meet. */
+export function somebody(given: Partial<Person> = {}): Person {
+  const email = `ruth.${crypto.randomUUID()}@example.org`;
+  return { church: "Grace Chapel", firstName: "Ruth", lastName: "Okafor", email, ...given };
+}
+
+const byte = () => Math.floor(Math.random() * 256);
+
+interface Fixtures {
+  /** The owner of an office that was opened for this test; `page` is inside it. */
+  office: Person;
+  /** Errors the test brings about itself, by what the console says of them. */
+  expected: RegExp[];
+}
+
+export const test = base.extend<Fixtures>({
+  // Rate limits count by address, so that every test comes from one of its own.
+  extraHTTPHeaders: async ({}, use) => use({ "x-forwarded-for": `10.${byte()}.${byte()}.${byte()}` }),
+
+  expected: async ({}, use) => use([]),
+
+  context: async ({ context, expected }, use) => {
+    const complaints = await listen(context);
+    await use(context);
+    expect(complaints.filter((said) => !expected.some((one) => one.test(said)))).toEqual([]);
+  },
+
+  office: async ({ page }, use) => {
+    const owner = somebody();
+    await openOffice(page, owner);
+    await use(owner);
+  },
+});
+
+/** Everything a browser complains of: errors, refusals of the content security policy, broken islands. */
+export async function listen(context: BrowserContext): Promise<string[]> {
+  const complaints: string[] = [];
+  context.on("weberror", (error) => complaints.push(String(error.error().stack)));
+  context.on("console", (message) => {
+    // A form with something wrong is answered by 422, which Chromium calls an error.
+    const refused = message.text().includes("the server responded with a status of 422");
+    if (["error", "warning"].includes(message.type()) && !refused)
+      complaints.push(`${message.type()}: ${message.text()} (${message.location().url})`);
+  });
+  // The islands come alive in the microtasks after their WebAssembly is there: see `awake`.
+  await context.addInitScript(() => {
+    const start = WebAssembly.instantiateStreaming;
+    WebAssembly.instantiateStreaming = async (...given: Parameters<typeof start>) => {
+      const started = await start.apply(WebAssembly, given);
+      setTimeout(() => Object.assign(window, { awake: true }));
+      return started;
+    };
+  });
+  return complaints;
+}
+
+/** Waits until the islands of the page are alive. */
+export async function awake(page: Page) {
+  await page.waitForFunction(() => "awake" in window);
+}
+
+/** Both steps of the signup, up to the address of its progress. */
+export async function signUp(page: Page, owner: Person) {
+  await page.goto("/signup");
+  await page.getByLabel("Name of the church").fill(owner.church);
+  await page.getByLabel("Country").selectOption("KE");
+  await page.getByLabel("Time zone").selectOption("Africa/Nairobi");
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByLabel("First name").fill(owner.firstName);
+  await page.getByLabel("Last name").fill(owner.lastName);
+  await page.getByLabel("Email").fill(owner.email);
+  await page.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await page.getByRole("button", { name: "Open the office" }).click();
+  await page.waitForURL("**/opening/*");
+}
+
+export async function openOffice(page: Page, owner: Person) {
+  await signUp(page, owner);
+  await page.getByRole("button", { name: "Go to your office" }).click();
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText(new RegExp(`^Good .*, ${owner.firstName}$`));
+}
+
+export async function signIn(page: Page, email: string, password = PASSWORD) {
+  await page.getByLabel("Email").fill(email);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** Sends a form as its page would; for what a test needs to be there, and does not look at. */
+export async function post(page: Page, path: string, form: Record<string, string>): Promise<string> {
+  const answer = await page.request.post(path, { form, maxRedirects: 0 });
+  expect(answer.status(), `${path}: ${await answer.text()}`).toBe(303);
+  return answer.headers().location;
+}
+
+/** The choices of a select, by their words. */
+export async function choices(page: Page, path: string, label: string): Promise<Record<string, string>> {
+  const answer = await page.request.get(path);
+  return page.evaluate(
+    ([html, label]) => {
+      const document = new DOMParser().parseFromString(html, "text/html");
+      const named = [...document.querySelectorAll("label")].find((one) => one.textContent?.startsWith(label));
+      const options = document.querySelectorAll<HTMLOptionElement>(`#${named?.htmlFor} option`);
+      return Object.fromEntries([...options].map((option) => [option.text, option.value]));
+    },
+    [await answer.text(), label],
+  );
+}
+
+export type MemberFields = { first_name: string; last_name: string } & Record<string, string>;
+
+/** Adds members, each in the main branch and with the status "Member" unless it says otherwise. Their addresses. */
+export async function addMembers(page: Page, members: MemberFields[]): Promise<string[]> {
+  const branches = await choices(page, "/members/new", "Branch");
+  const statuses = await choices(page, "/members/new", "Status");
+  const added: string[] = [];
+  for (const { branch = "Main church", status = "Member", ...fields } of members) {
+    const form = { branch_id: branches[branch] ?? Object.values(branches)[0], status_id: statuses[status], ...fields };
+    added.push(await post(page, "/members/new", form));
+  }
+  return added;
+}
+
+export async function addBranch(page: Page, name: string, fields: Record<string, string> = {}): Promise<string> {
+  return post(page, "/branches/new", { name, timezone: "Africa/Nairobi", country: "KE", ...fields });
+}
+
+/** Asserts that axe finds nothing to object to. */
+export async function accessible(page: Page) {
+  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
+  const found = violations.map(({ id, nodes }) => ({ id, at: nodes.map((node) => [node.target.join(" "), node.failureSummary]) }));
+  expect(found, `axe on ${page.url()}`).toEqual([]);
+}
+
+/** Asserts that nothing sticks out to the side. */
+export async function fits(page: Page) {
+  const [content, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
+  expect(content, `${page.url()} is as wide as the window`).toBeLessThanOrEqual(window_);
+}
