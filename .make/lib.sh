@@ -10,6 +10,10 @@ wasm_bindgen=$(awk -F'"' '/^name = "wasm-bindgen"$/ { getline; print $2 }' Cargo
 oldest_rust=1.95
 oldest_node=20
 
+# What runs on the server, always named together: the dependencies are then compiled once, with the same features, for
+# whatever cargo is asked to do. Never --workspace: frontend is the browser's, and its features must not meet these.
+server_crates="--package server --package registry --package tenant --package identity --package embedded --package app --features app/ssr"
+
 # Tools of our own stand in a folder per version, so that the person's are left alone and a second clone finds them.
 tools=${XDG_CACHE_HOME:-${HOME:?is not set: it says where tools are kept}/.cache}/vestry/tools
 PATH=$tools/cargo-leptos-$cargo_leptos/bin:$tools/wasm-bindgen-cli-$wasm_bindgen/bin:$tools/cargo-deny-$cargo_deny/bin:$PWD/style/node_modules/.bin:$PATH

@@ -2,9 +2,6 @@
 # What can be said about the code without running it.
 . "$(dirname "$0")/lib.sh"
 
-# Never --workspace: frontend is for the browser only, and its features must not meet the server's.
-server_crates="--package server --package registry --package tenant --package identity --package embedded --package app"
-
 say "Checking the format"
 cargo fmt --check || die "The code is not formatted: run 'cargo fmt', then make again."
 
@@ -16,7 +13,7 @@ cargo deny --log-level error --config .deny.toml check --hide-inclusion-graph li
 
 say "Looking over the code with clippy, the server's and the browser's; some minutes the first time"
 # shellcheck disable=SC2086
-cargo clippy --quiet --locked $server_crates --features app/ssr --all-targets -- --deny warnings ||
+cargo clippy --quiet --locked $server_crates --all-targets -- --deny warnings ||
     die "clippy objects: look at the lines above."
 cargo clippy --quiet --locked --package frontend --target wasm32-unknown-unknown -- --deny warnings ||
     die "clippy objects to the browser's part: look at the lines above."

@@ -54,7 +54,8 @@ fi
 
 say "Asking a fresh PostgreSQL about every query"
 # Not by `cargo run`: what that sets in the environment makes cargo build ring anew each time it is called underneath.
-cargo build --quiet --locked --package embedded --example with-postgres || die "The build failed: look at the lines above."
+# shellcheck disable=SC2086
+cargo build --quiet --locked $server_crates --example with-postgres || die "The build failed: look at the lines above."
 "$(target_dir)/debug/examples/with-postgres" .make/sqlx.sh beside-postgres
 
 for crate in $crates; do

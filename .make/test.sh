@@ -2,17 +2,17 @@
 # Everything: what lint.sh says, the Rust tests against a real PostgreSQL, and the browser against the release binary.
 . "$(dirname "$0")/lib.sh"
 
-server_crates="--package server --package registry --package tenant --package identity --package embedded --package app"
-
 .make/lint.sh
 
 say "Running the Rust tests; some minutes to compile the first time"
+# A PostgreSQL of the run's own, started before and stopped after; lint.sh has built what does it.
+beside=$(target_dir)/debug/examples/with-postgres
 # shellcheck disable=SC2086
 if have cargo-nextest; then
-    cargo nextest run --locked $server_crates --features app/ssr || die "A Rust test failed: look at the lines above."
-    cargo test --locked --quiet --doc $server_crates --features app/ssr || die "An example in the documentation failed: look at the lines above."
+    "$beside" cargo nextest run --locked $server_crates || die "A Rust test failed: look at the lines above."
+    cargo test --locked --quiet --doc $server_crates || die "An example in the documentation failed: look at the lines above."
 else
-    cargo test --locked $server_crates --features app/ssr || die "A Rust test failed: look at the lines above."
+    "$beside" cargo test --locked $server_crates || die "A Rust test failed: look at the lines above."
 fi
 
 .make/build.sh

@@ -20,7 +20,8 @@ const installed = ["/usr/bin/chromium", "/usr/bin/google-chrome"];
 
 export default defineConfig({
   testDir: "./tests",
-  timeout: 30_000,
+  timeout: 60_000,
+  expect: { timeout: 10_000 }, // of a machine that may be busy
   workers: 2,
   forbidOnly: !!process.env.CI,
   // PICTURES names a folder, and then pictures for the README are made, and nothing is tested.
@@ -43,10 +44,11 @@ export default defineConfig({
       ],
     },
   },
+  // What works with and without a script is tagged @either-way, what is only seen without one @without-script.
   projects: [
     { name: "desktop", grepInvert: /@phone|@without-script/, use: { viewport: { width: 1280, height: 800 } } },
     { name: "phone", grepInvert: /@desktop|@without-script/, use: devices["Pixel 7"] },
-    { name: "without-script", grep: /@without-script/, use: { javaScriptEnabled: false } },
+    { name: "without-script", grep: /@without-script|@either-way/, use: { javaScriptEnabled: false } },
   ],
   webServer: running
     ? undefined

@@ -12,14 +12,20 @@ use uuid::Uuid;
 
 pub use identity::SignedIn;
 
-/// One request for a page, and what it may be answered with.
+/// What the pages in front of the offices need: signing up, watching, signing in. A page inside an
+/// office is not handed this, so that it has no way to another one.
 #[derive(Clone)]
-pub struct Visit {
+pub struct Doors {
     pub identity: Identity,
     pub registry: Registry,
     pub session: Session,
     /// Where the visitor is, for rate limits.
     pub address: IpAddr,
+}
+
+/// One request for a page.
+#[derive(Clone)]
+pub struct Visit {
     pub uri: Uri,
     /// What a form sent, if one was.
     pub body: Option<Arc<str>>,

@@ -6,7 +6,7 @@ use app::{
     answer::{Answer, Failure, Flash, Reply},
     sessions::page::sign_in_address,
     ui::document::{Surroundings, document},
-    visit::{Look, SignedIn, Theme, Visit},
+    visit::{Doors, Look, SignedIn, Theme, Visit},
 };
 use axum::{
     body::Body,
@@ -24,15 +24,15 @@ use tower_sessions::Session;
 const BODY: usize = 256 * 1024;
 
 type Page =
-    Arc<dyn Fn(Visit, Option<SignedIn>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+    Arc<dyn Fn(Visit, Doors, Option<SignedIn>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// A page that anybody may ask for.
 pub fn public<F, R>(page: F) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static
 where
-    F: Fn(Visit) -> R + Clone + Send + Sync + 'static,
+    F: Fn(Visit, Doors) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
 {
-    let page: Page = Arc::new(move |visit, _| Box::pin(page(visit)));
+    let page: Page = Arc::new(move |visit, doors, _| Box::pin(page(visit, doors)));
     move |State(state), request| Box::pin(answer(state, request, page.clone(), Who::Anybody))
 }
 
@@ -42,7 +42,7 @@ where
     F: Fn(Visit, SignedIn) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Answer> + Send + 'static,
 {
-    let page: Page = Arc::new(move |visit, office| match office {
+    let page: Page = Arc::new(move |visit, _, office| match office {
         Some(office) => Box::pin(page(visit, office)),
         None => Box::pin(async move { Ok(sign_in_first(&visit)) }),
     });
@@ -51,15 +51,15 @@ where
 
 /// The first page: the office of whoever is signed in, a welcome for anybody else.
 pub async fn first(state: State<AppState>, request: Request) -> Response {
-    let page: Page = Arc::new(move |visit, office| match office {
+    let page: Page = Arc::new(move |visit, _, office| match office {
         Some(office) => Box::pin(app::home::home(visit, office)),
-        None => Box::pin(app::signup::page::welcome(visit)),
+        None => Box::pin(app::signup::page::welcome()),
     });
     answer(state.0, request, page, Who::SignedIn).await
 }
 
 pub async fn not_found(state: State<AppState>, request: Request) -> Response {
-    let page: Page = Arc::new(|_, _| Box::pin(async { Err(Failure::NotFound) }));
+    let page: Page = Arc::new(|_, _, _| Box::pin(async { Err(Failure::NotFound) }));
     answer(state.0, request, page, Who::Anybody).await
 }
 
@@ -91,11 +91,13 @@ async fn answer(state: AppState, request: Request, page: Page, who: Who) -> Resp
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let params = Path::<HashMap<String, String>>::from_request_parts(&mut parts, &()).await;
-    let visit = Visit {
+    let doors = Doors {
         identity: state.identity.clone(),
         registry: state.registry.clone(),
         session: session.clone(),
         address: address_of(&parts),
+    };
+    let visit = Visit {
         uri: parts.uri.clone(),
         body,
         id: params.ok().and_then(|Path(mut params)| params.remove("id")),
@@ -108,7 +110,7 @@ async fn answer(state: AppState, request: Request, page: Page, who: Who) -> Resp
             Ok(office) => (office, page),
             Err(error) => {
                 let failure = Arc::new(std::sync::Mutex::new(Some(Failure::from(error))));
-                let failed: Page = Arc::new(move |_, _| {
+                let failed: Page = Arc::new(move |_, _, _| {
                     let failure = failure.lock().ok().and_then(|mut failure| failure.take());
                     Box::pin(async move { Err(failure.unwrap_or(Failure::NotFound)) })
                 });
@@ -116,13 +118,14 @@ async fn answer(state: AppState, request: Request, page: Page, who: Who) -> Resp
             }
         },
     };
-    render(state, parts, visit, office, page).await
+    render(state, parts, visit, doors, office, page).await
 }
 
 async fn render(
     state: AppState,
     parts: Parts,
     visit: Visit,
+    doors: Doors,
     office: Option<SignedIn>,
     page: Page,
 ) -> Response {
@@ -139,7 +142,7 @@ async fn render(
         exact: visit.path().matches('/').count() <= 1,
     };
     let app = move || {
-        let asked = page(visit.clone(), office.clone());
+        let asked = page(visit.clone(), doors.clone(), office.clone());
         let around = around.clone();
         Suspend::new(async move { document(asked.await, &around) })
     };

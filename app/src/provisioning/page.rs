@@ -3,7 +3,7 @@ use crate::{
     answer::{Answer, Reply},
     forms::Form,
     signup::page::steps,
-    visit::Visit,
+    visit::{Doors, Visit},
 };
 use leptos::prelude::*;
 use registry::runs::{self, RunStatus, StepState};
@@ -24,22 +24,22 @@ impl Form for Pressed {
 }
 
 /// How a run stands; anybody who has its address may look, and ask for another try.
-pub async fn opening(visit: Visit) -> Answer {
+pub async fn opening(visit: Visit, doors: Doors) -> Answer {
     let run_id = visit.record()?;
     if let Some(pressed) = visit.submitted::<Pressed>() {
         if !pressed.enter.is_empty() {
-            visit.identity.enter_opened(&visit.session, run_id).await?;
+            doors.identity.enter_opened(&doors.session, run_id).await?;
             return Ok(Reply::redirect("/"));
         }
         if !pressed.again.is_empty() {
-            runs::retry(&visit.registry, run_id).await?;
+            runs::retry(&doors.registry, run_id).await?;
         }
         return Ok(Reply::redirect(visit.path()));
     }
-    let run = runs::progress(&visit.registry, run_id).await?;
-    let inside = visit.identity.resolve(&visit.session).await.ok().flatten();
+    let run = runs::progress(&doors.registry, run_id).await?;
+    let inside = doors.identity.resolve(&doors.session).await.ok().flatten();
     let mine = inside.is_some_and(|office| office.tenant.id() == run.tenant_id.as_str())
-        || visit.identity.waits_for(&visit.session, run_id).await?;
+        || doors.identity.waits_for(&doors.session, run_id).await?;
     let reference = run.reference.clone();
     let progress = Progress::from(run);
     let over = progress.status.is_over();

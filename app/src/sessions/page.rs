@@ -7,7 +7,7 @@ use crate::{
         guard::{Guard, Kind},
     },
     ui::{frame::initials, icon, list::address},
-    visit::Visit,
+    visit::{Doors, Visit},
 };
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -35,10 +35,10 @@ pub fn sign_in_address(next: &str) -> String {
     address("/signin", &[("next", next)])
 }
 
-pub async fn sign_in(visit: Visit) -> Answer {
+pub async fn sign_in(visit: Visit, doors: Doors) -> Answer {
     let next: Next = visit.query();
     let Some(typed) = visit.submitted::<SignInForm>() else {
-        if visit.identity.resolve(&visit.session).await.ok().flatten().is_some() {
+        if doors.identity.resolve(&doors.session).await.ok().flatten().is_some() {
             return Ok(Reply::redirect(next.path()));
         }
         return Ok(sign_in_page(&next, SignInForm::default(), Errors::default()));
@@ -48,7 +48,7 @@ pub async fn sign_in(visit: Visit) -> Answer {
         return Ok(sign_in_page(&next, typed, errors));
     }
     let email = typed.email.trim().to_lowercase();
-    let said = visit.identity.sign_in(&visit.session, visit.address, &email, typed.password.clone()).await;
+    let said = doors.identity.sign_in(&doors.session, doors.address, &email, typed.password.clone()).await;
     match said {
         Ok(choices) if choices.len() == 1 => Ok(Reply::redirect(next.path())),
         Ok(_) => Ok(Reply::redirect(address("/choose", &[("next", next.next)]))),
@@ -101,16 +101,16 @@ impl Form for Chosen {
 }
 
 /// For an email that several churches know: which of them to open.
-pub async fn choose(visit: Visit) -> Answer {
+pub async fn choose(visit: Visit, doors: Doors) -> Answer {
     let next: Next = visit.query();
     if let Some(chosen) = visit.submitted::<Chosen>() {
-        return match visit.identity.choose(&visit.session, &chosen.tenant_id).await {
+        return match doors.identity.choose(&doors.session, &chosen.tenant_id).await {
             Ok(()) => Ok(Reply::redirect(next.path())),
             Err(identity::Error::WrongCredentials) => Ok(Reply::redirect(sign_in_address(&next.next))),
             Err(error) => Err(error.into()),
         };
     }
-    let choices = visit.identity.choices(&visit.session).await?;
+    let choices = doors.identity.choices(&doors.session).await?;
     if choices.is_empty() {
         return Ok(Reply::redirect(sign_in_address(&next.next)));
     }
@@ -139,9 +139,9 @@ pub async fn choose(visit: Visit) -> Answer {
     Ok(Reply::gate("Choose a church", body))
 }
 
-pub async fn sign_out(visit: Visit) -> Answer {
+pub async fn sign_out(visit: Visit, doors: Doors) -> Answer {
     if visit.body.is_some() {
-        visit.identity.sign_out(&visit.session).await?;
+        doors.identity.sign_out(&doors.session).await?;
         return Ok(Reply::redirect("/signin").saying(Flash::SignedOut));
     }
     Ok(Reply::redirect("/"))

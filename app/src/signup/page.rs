@@ -12,7 +12,7 @@ use crate::{
     },
     places,
     ui::{icon, list::address},
-    visit::Visit,
+    visit::{Doors, Visit},
 };
 use identity::NewChurch;
 use leptos::prelude::*;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 /// The first step, "your church". Its form leads to the second with what was typed in the address:
 /// a reload, the way back and a second tab find it there.
-pub async fn church(visit: Visit) -> Answer {
+pub async fn church(visit: Visit, _doors: Doors) -> Answer {
     let typed: ChurchForm = visit.query();
     Ok(church_page(&visit, typed, Errors::default()))
 }
@@ -78,7 +78,7 @@ fn country_field(chosen: &str, proposed: bool, errors: &Errors) -> AnyView {
 }
 
 /// The second step, "you". What it sends opens the office.
-pub async fn founder(visit: Visit) -> Answer {
+pub async fn founder(visit: Visit, doors: Doors) -> Answer {
     let church: ChurchForm = visit.query();
     let wrong = church.check();
     if !wrong.is_empty() {
@@ -92,7 +92,7 @@ pub async fn founder(visit: Visit) -> Answer {
     if !errors.is_empty() {
         return Ok(founder_page(&church, typed, errors));
     }
-    match sign_up(&visit, &church, &typed).await {
+    match sign_up(&doors, &church, &typed).await {
         Ok(run_id) => Ok(Reply::redirect(format!("/opening/{run_id}"))),
         Err(identity::Error::TooManyAttempts { retry_after }) => {
             let failure = Failure::TooManyAttempts { retry_after };
@@ -104,7 +104,7 @@ pub async fn founder(visit: Visit) -> Answer {
     }
 }
 
-async fn sign_up(visit: &Visit, church: &ChurchForm, typed: &FounderForm) -> identity::Result<Uuid> {
+async fn sign_up(doors: &Doors, church: &ChurchForm, typed: &FounderForm) -> identity::Result<Uuid> {
     let new = NewChurch {
         church: line(&church.church).unwrap_or_default(),
         country: church.country.clone(),
@@ -115,7 +115,7 @@ async fn sign_up(visit: &Visit, church: &ChurchForm, typed: &FounderForm) -> ide
         password: typed.password.clone(),
         idempotency_key: typed.key.parse::<Uuid>().ok().map(|key| format!("form {key}")),
     };
-    Ok(visit.identity.sign_up(&visit.session, visit.address, new).await?.run_id)
+    Ok(doors.identity.sign_up(&doors.session, doors.address, new).await?.run_id)
 }
 
 fn founder_page(church: &ChurchForm, typed: FounderForm, errors: Errors) -> Reply {
@@ -181,7 +181,7 @@ pub fn steps(at: usize, back: &str) -> impl IntoView + use<> {
 }
 
 /// What somebody sees who comes for the first time.
-pub async fn welcome(_visit: Visit) -> Answer {
+pub async fn welcome() -> Answer {
     let body = view! {
         <div>
             <h1>"The office your church runs on"</h1>

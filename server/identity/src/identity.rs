@@ -101,6 +101,7 @@ impl Identity {
                 Err(error) => return Err(error.into()),
             },
         };
+        keep_alive(session).await?;
         let church = Church {
             name: known.name.clone(),
             country: known.country.clone(),
@@ -110,13 +111,9 @@ impl Identity {
         Ok(Some(SignedIn { tenant, admin, church }))
     }
 
-    /// A tenant for the installation's own work: a worker's step, an operator's command.
-    pub async fn tenant_of(&self, id: &TenantId) -> Result<Tenant> {
-        self.open_tenant(&*self.known(id).await?).await
-    }
-
-    /// A tenant that is being made, which the registry does not yet call active.
-    pub async fn unfinished(&self, place: &Place) -> Tenant {
+    /// A tenant that is being made, which the registry does not yet call active. For whoever holds
+    /// the installation's secret: a worker's step, an operator's command.
+    pub async fn unfinished(&self, _: &Secret, place: &Place) -> Tenant {
         self.pools.get(place).await
     }
 
@@ -149,6 +146,10 @@ impl Identity {
         Ok(registry::sessions::delete_expired(&self.registry).await?)
     }
 
+    pub(crate) async fn tenant_of(&self, id: &TenantId) -> Result<Tenant> {
+        self.open_tenant(&*self.known(id).await?).await
+    }
+
     pub(crate) async fn known(&self, id: &TenantId) -> Result<Arc<tenants::Tenant>> {
         if let Some(known) = self.tenants.get(id).await {
             return Ok(known);
@@ -179,6 +180,16 @@ impl Identity {
         let placement = known.placement.as_ref().ok_or(registry::Error::NotFound)?;
         Ok(self.pools.get(&place(known, placement)).await)
     }
+}
+
+/// A session lives on while it is used: writing to it moves its end, once a day.
+async fn keep_alive(session: &Session) -> Result<()> {
+    const SEEN: &str = "seen";
+    let today = Utc::now().timestamp().div_euclid(24 * 3600);
+    if session.get::<i64>(SEEN).await? != Some(today) {
+        session.insert(SEEN, today).await?;
+    }
+    Ok(())
 }
 
 /// The tenant's address in the words of the `tenant` library.

@@ -3,8 +3,8 @@
 //! What must stay true of it:
 //!
 //! - It is the one library that knows both the registry and the tenants, and the one place where a
-//!   `Tenant` is handed out: for a session ([`Identity::resolve`]), or to the installation itself
-//!   ([`Identity::tenant_of`], for the worker and the operator's commands).
+//!   `Tenant` is handed out: for a session ([`Identity::resolve`]), or to whoever holds the
+//!   installation's secret ([`Identity::unfinished`]); pages do not.
 //! - Signing out, disabling an admin and suspending a tenant take effect at once in every process:
 //!   what is kept in memory is dropped when the registry tells, and is short-lived in any case.
 //! - A sign-in that fails says the same, and takes the same time, whatever was wrong.

@@ -145,7 +145,7 @@ impl Tools {
         let founder = Founder::open(&self.secret, known.id.as_str(), &run.sealed).map_err(|error| {
             Failure::lasting("The signup was sealed with another secret key. Please sign up again.", error)
         })?;
-        let tenant = self.identity.unfinished(&identity::place(known, placement)).await;
+        let tenant = self.identity.unfinished(&self.secret, &identity::place(known, placement)).await;
         let first = office::Founder {
             email: &founder.email,
             first_name: &founder.first_name,
