@@ -61,6 +61,15 @@ async fn run() -> Result<u8> {
 
 async fn beside(cluster: &Cluster, command: &[OsString], signals: [Signal; 2]) -> Result<u8> {
     let [mut interrupted, mut terminated] = signals;
+    // Nothing here has to survive a crash of the machine.
+    let superuser = cluster.registry_options().username("postgres").database("postgres");
+    let mut superuser = superuser.connect().await?;
+    for sql in
+        ["alter system set fsync = off", "alter system set full_page_writes = off", "select pg_reload_conf()"]
+    {
+        sqlx::raw_sql(sql).execute(&mut superuser).await?;
+    }
+    superuser.close().await?;
     let mut maintenance = cluster.registry_options().database("postgres").connect().await?;
     for name in DATABASES {
         for sql in [format!("drop database if exists {name} with (force)"), format!("create database {name}")]

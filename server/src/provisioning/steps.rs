@@ -1,7 +1,7 @@
 //! The steps of a run, each with its undo. All are check-then-act: whatever an earlier attempt has
 //! done is found and left alone.
 
-use super::{Template, failure::Failure, servers::Administered, servers::Servers};
+use super::{Template, failure::Failure, servers::Administered, servers::Servers, worker::keeping};
 use crate::installation::Installation;
 use identity::{Founder, Identity, Secret};
 use registry::{
@@ -55,7 +55,10 @@ impl Tools {
     /// Undoes the run that was given up longest ago; false when there is none.
     pub async fn undo_one_abandoned(&self) -> Result<bool> {
         match runs::claim_abandoned(&self.registry, ABANDONED_AFTER).await? {
-            Some(run) => self.undo(&run).await.map(|()| true),
+            // Another worker that took it over undoes it as well.
+            Some(run) => {
+                keeping(&self.registry, &run, self.undo(&run)).await.unwrap_or(Ok(())).map(|()| true)
+            }
             None => Ok(false),
         }
     }

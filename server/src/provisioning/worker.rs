@@ -1,6 +1,7 @@
 use super::{failure, steps::Tools};
 use chrono::Utc;
 use registry::{
+    Registry,
     changes::{Change, Changes, Subscription},
     runs::{self, Claimed, LEASE, Step, StepState},
 };
@@ -78,10 +79,17 @@ async fn until_due(tools: &Tools) -> Duration {
 /// Takes the run's steps while a heartbeat keeps the claim. When the claim is lost, whoever has it
 /// now goes on, and this worker lets go in the middle.
 async fn carry_out(tools: &Tools, run: &Claimed) {
+    if keeping(&tools.registry, run, take_steps(tools, run)).await.is_none() {
+        tracing::warn!(run = %run.run_id, "another worker took the run over");
+    }
+}
+
+/// Does the work while a heartbeat keeps the claim; `None` when the claim was lost before it ended.
+pub async fn keeping<T>(registry: &Registry, run: &Claimed, work: impl Future<Output = T>) -> Option<T> {
     let heartbeat = async {
         loop {
             time::sleep(LEASE / 3).await;
-            match runs::renew(&tools.registry, run).await {
+            match runs::renew(registry, run).await {
                 Err(registry::Error::LeaseLost) => return,
                 Err(error) => tracing::warn!(%error, "no heartbeat"),
                 Ok(()) => {}
@@ -89,8 +97,8 @@ async fn carry_out(tools: &Tools, run: &Claimed) {
         }
     };
     tokio::select! {
-        () = heartbeat => tracing::warn!(run = %run.run_id, "another worker took the run over"),
-        () = take_steps(tools, run) => {}
+        () = heartbeat => None,
+        done = work => Some(done),
     }
 }
 
