@@ -93,17 +93,22 @@ export async function tabTo(page: Page, control: Locator) {
   throw new Error(`no way to ${control} by keyboard`);
 }
 
-/** Keeps the page's WebAssembly back: what is done until `release` meets a page without islands. */
-export async function sleeping(page: Page): Promise<{ release: () => Promise<void> }> {
-  let wake = () => {};
-  const released = new Promise<void>((resolve) => (wake = resolve));
+/** A promise that somebody else keeps. */
+export function promise<T>(): Promise<T> & { resolve: (value: T) => void } {
+  let resolve = (_: T) => {};
+  return Object.assign(new Promise<T>((kept) => (resolve = kept)), { resolve: (value: T) => resolve(value) });
+}
+
+/** Keeps the WebAssembly of the next page back: until `wake`, it is one whose islands are not alive yet. */
+export async function sleeping(page: Page): Promise<{ wake: () => Promise<void> }> {
+  const woken = promise<void>();
   await page.route("**/*.wasm", async (route) => {
-    await released;
+    await woken;
     await route.continue();
   });
   return {
-    release: async () => {
-      wake();
+    wake: async () => {
+      woken.resolve();
       await awake(page);
     },
   };
@@ -140,6 +145,8 @@ export async function signIn(page: Page, email: string, password = PASSWORD) {
 export async function post(page: Page, path: string, form: Record<string, string>): Promise<string> {
   const answer = await page.request.post(path, { form, maxRedirects: 0 });
   expect(answer.status(), `${path}: ${await answer.text()}`).toBe(303);
+  // Nobody has looked yet: what was done is not said on the page that happens to be looked at next.
+  await page.context().clearCookies({ name: "flash" });
   return answer.headers().location;
 }
 
@@ -175,17 +182,43 @@ export async function addBranch(page: Page, name: string, fields: Record<string,
   return post(page, "/branches/new", { name, timezone: "Africa/Nairobi", country: "KE", ...fields });
 }
 
-/** Asserts that axe finds nothing to object to. */
-export async function accessible(page: Page) {
+/** Asserts that axe finds nothing to object to, or nothing by one of its rules. */
+export async function accessible(page: Page, rule?: string) {
   if (test.info().project.use.javaScriptEnabled === false) return; // axe is a script
-  const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-  const { violations } = await new AxeBuilder({ page }).withTags(tags).analyze();
-  const found = violations.map(({ id, nodes }) => ({ id, at: nodes.map((node) => [node.target.join(" "), node.failureSummary]) }));
+  // What is on its way from one colour to another is let arrive.
+  await page.waitForFunction(() => !document.getAnimations().some((one) => one instanceof CSSTransition));
+  const axe = new AxeBuilder({ page });
+  if (rule) axe.withRules(rule);
+  else axe.withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]);
+  const { violations } = await axe.analyze();
+  const found = violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id} at ${node.target.join(" ")}: ${node.failureSummary}`));
   expect(found, `axe on ${page.url()}`).toEqual([]);
 }
 
-/** Asserts that nothing sticks out to the side. */
+/** Asserts that nothing sticks out to the side: a phone shows a page that is too wide as a smaller one. */
 export async function fits(page: Page) {
-  const [content, window_] = await page.evaluate(() => [document.documentElement.scrollWidth, window.innerWidth]);
-  expect(content, `${page.url()} is as wide as the window`).toBeLessThanOrEqual(window_);
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(width, `${page.url()} is as wide as the window`).toBeLessThanOrEqual(page.viewportSize()!.width);
+}
+
+/** Walks through the page by keyboard: what has focus is on top of everything else, and has a ring. What was walked over. */
+export async function walk(page: Page): Promise<string[]> {
+  const seen: string[] = [];
+  for (;;) {
+    await page.keyboard.press("Tab");
+    const { what, covered, ring } = await page.evaluate(() => {
+      const element = document.activeElement as HTMLElement;
+      const { left, right, top, bottom } = element.getBoundingClientRect();
+      const above = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
+      const own = above && (element.contains(above) || above.contains(element));
+      const what = `${element.tagName} ${element.id || element.textContent!.trim().slice(0, 30)} at ${Math.round(top + scrollY)}`;
+      // A row of a list on a phone wears the ring of its link.
+      const ringed = [element, element.closest("tr")].map((one) => one && getComputedStyle(one));
+      const ring = ringed.some((style) => style?.outlineStyle === "solid" && parseFloat(style.outlineWidth) >= 2);
+      return { what: element === document.body ? "" : what, covered: !own, ring };
+    });
+    if (!what || seen.includes(what)) return seen;
+    seen.push(what);
+    expect({ covered, ring }, `${what} on ${page.url()}`).toEqual({ covered: false, ring: true });
+  }
 }

@@ -133,6 +133,7 @@ test("colours are chosen, and stay", { tag: "@either-way" }, async ({ page, brow
     await expect(page).toHaveURL("/members?search=nobody");
     await account(page).click();
     await expect(page.getByRole("button", { name: theme })).toHaveAttribute("aria-pressed", "true");
+    await page.goto(page.url());
   };
   await page.goto("/members?search=nobody");
   await expect(page.locator("html")).not.toHaveAttribute("data-theme");
