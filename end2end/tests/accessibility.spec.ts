@@ -58,7 +58,7 @@ test("every page outside", async ({ page }) => {
   for (const [path, title] of Object.entries(OUTSIDE)) await isSound(page, path, title);
 });
 
-test.fixme("every page inside", async ({ page, office }) => {
+test("every page inside", async ({ page, office }) => {
   test.slow();
   for (const [path, title] of Object.entries(await furnish(page))) await isSound(page, path, title);
 });
@@ -169,7 +169,7 @@ function places(page: Page) {
   );
 }
 
-test.fixme("coming alive, a page does not move", async ({ page, office }) => {
+test("coming alive, a page does not move", async ({ page, office }) => {
   const [naomi] = await addMembers(page, [{ first_name: "Naomi", last_name: "Achieng" }]);
   for (const path of ["/", "/members", "/members/new", naomi, "/branches/new", "/signup/you?church=Grace&country=KE&timezone=Africa%2FNairobi"]) {
     const islands = await sleeping(page);

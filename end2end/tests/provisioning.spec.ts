@@ -80,7 +80,7 @@ test.describe("a run that is stopped on its way", () => {
   test.skip(!reachable, "needs a server that these tests have started");
   test.beforeAll(fitBrakes);
 
-  test.fixme("is shown step by step, in every window, without a reload", async ({ page, context, browser, held }) => {
+  test("is shown step by step, in every window, without a reload", async ({ page, context, browser, held }) => {
     const church = await held("queue", "database", "office");
     const stranger = await browser.newContext();
     const complaints = await listen(stranger);
@@ -139,9 +139,7 @@ test.describe("a run that is stopped on its way", () => {
     test.use({ expected: /ERR_CONNECTION_REFUSED|status of 503/ });
 
     for (const [what, cut] of [["refused", null], ["answered by 503", 503]] as const) {
-      // A browser does not ask again after an answer that is no stream; the page does not either, yet.
-      const declare = cut ? test.fixme : test;
-      declare(`goes on after the events were ${what}`, async ({ page, held }) => {
+      test(`goes on after the events were ${what}`, async ({ page, held }) => {
         await page.route("**/events", (route) => (cut ? route.fulfill({ status: cut }) : route.abort("connectionrefused")), { times: 1 });
         const church = await held("queue");
         await awake(page);

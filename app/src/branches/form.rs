@@ -21,6 +21,25 @@ pub struct BranchForm {
     pub service_times: String,
 }
 
+/// The fields, in the order of the page.
+const FIELDS: [&str; 15] = [
+    "name",
+    "short_code",
+    "parent_id",
+    "service_times",
+    "is_main",
+    "phone",
+    "email",
+    "website",
+    "address1",
+    "address2",
+    "city",
+    "postal_code",
+    "region",
+    "country",
+    "timezone",
+];
+
 impl Form for BranchForm {
     fn check(&self) -> Errors {
         let mut errors = Errors::default();
@@ -38,13 +57,13 @@ impl Form for BranchForm {
         if self.timezone.is_empty() {
             errors.note("timezone", Err("Choose the time zone.".into()));
         }
-        errors
+        errors.in_order_of(&FIELDS)
     }
 }
 
 #[cfg(feature = "ssr")]
 mod server {
-    use super::BranchForm;
+    use super::{BranchForm, FIELDS};
     use crate::{
         forms::{
             Errors, Form,
@@ -105,7 +124,7 @@ mod server {
                 None
             });
             if !errors.is_empty() {
-                return Err(errors);
+                return Err(errors.in_order_of(&FIELDS));
             }
             Ok(Details {
                 name: line(&self.name).unwrap_or_default(),

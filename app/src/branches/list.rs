@@ -54,7 +54,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let only_main = found.total == 1 && query.search.is_empty() && !query.archived();
     let table = if shown == 0 { nothing(&query) } else { table(found.items, &office.church.country) };
     let filters = view! {
-        <form class="bar" role="search" aria-label="Branches" method="get" action="/branches">
+        <form class="bar" role="search" autocomplete="off" aria-label="Branches" method="get" action="/branches">
             <input class="input search" r#type="search" name="search" aria-label="Search branches"
                    placeholder="Name, code or city" value=query.search.clone() maxlength="200"/>
             <select class="input" name="show" aria-label="Which branches">

@@ -38,7 +38,7 @@ mod browser {
         sessions::form::SignInForm,
         signup::form::{ChurchForm, FounderForm},
     };
-    use leptos::prelude::document;
+    use leptos::prelude::{document, window};
     use wasm_bindgen::JsCast;
     use web_sys::{Element, Event, FormData, HtmlElement, HtmlFormElement, UrlSearchParams};
 
@@ -58,6 +58,12 @@ mod browser {
         listen(root, "submit", move |event| submitted(&form, kind, &event));
         let form = root.clone();
         listen(root, "input", move |event| corrected(&form, kind, &event));
+        // Whoever comes back to the page may send it anew.
+        let form = root.clone();
+        listen(&window(), "pageshow", move |_| {
+            each(&form, "form", |form| drop(form.remove_attribute("data-sent")));
+            each(&form, "button.primary", |button| drop(button.remove_attribute("aria-busy")));
+        });
     }
 
     fn submitted(root: &Element, kind: Kind, event: &Event) {
@@ -65,7 +71,7 @@ mod browser {
         let errors = check(kind, &body_of(&form));
         show(root, &errors);
         if errors.is_empty() {
-            // One press is enough; coming back to the page makes the button new.
+            // One press is enough.
             if let Ok(Some(button)) = form.query_selector("button.primary") {
                 let _ = button.set_attribute("aria-busy", "true");
             }

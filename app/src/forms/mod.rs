@@ -52,6 +52,12 @@ impl Errors {
         }
     }
 
+    /// In the order of the page; what only the server knows is found out last.
+    pub fn in_order_of(mut self, fields: &[&str]) -> Self {
+        self.0.sort_by_key(|error| fields.iter().position(|field| *field == error.field));
+        self
+    }
+
     /// The heading of the summary.
     pub fn heading(&self) -> String {
         match self.0.len() {

@@ -94,7 +94,7 @@ fn newest_members(newest: Vec<Listed>) -> impl IntoView {
                 <li>
                     <span class="avatar" aria-hidden="true">{initials(&member.first_name, &member.last_name)}</span>
                     <a class="clip" href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
-                    <span>{member.branch_name}</span>
+                    <span class="clip" title=member.branch_name.clone()>{member.branch_name.clone()}</span>
                 </li>
             }
         });

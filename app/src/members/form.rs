@@ -55,6 +55,32 @@ pub const MONTHS: [&str; 12] = [
     "December",
 ];
 
+/// The fields, in the order of the page.
+const FIELDS: [&str; 22] = [
+    "first_name",
+    "last_name",
+    "preferred_name",
+    "middle_name",
+    "prefix",
+    "suffix",
+    "branch_id",
+    "status_id",
+    "first_contact_on",
+    "joined_on",
+    "baptised_on",
+    "mobile",
+    "home_phone",
+    "email",
+    "household_role",
+    "marital_status",
+    "gender",
+    "anniversary",
+    "birth_day",
+    "birth_month",
+    "birth_year",
+    "notes",
+];
+
 impl Form for MemberForm {
     fn check(&self) -> Errors {
         let mut errors = Errors::default();
@@ -89,7 +115,7 @@ impl Form for MemberForm {
             errors.note(field, rules::date(date));
         }
         errors.note("notes", rules::optional(&self.notes, 10_000));
-        errors
+        errors.in_order_of(&FIELDS)
     }
 }
 
@@ -115,7 +141,7 @@ fn listed(value: &str, what: &str, choices: &[(&str, &str)]) -> Result<(), Strin
 
 #[cfg(feature = "ssr")]
 mod server {
-    use super::MemberForm;
+    use super::{FIELDS, MemberForm};
     use crate::{
         forms::{
             Errors, Form,
@@ -178,7 +204,7 @@ mod server {
                 None
             });
             if !errors.is_empty() {
-                return Err(errors);
+                return Err(errors.in_order_of(&FIELDS));
             }
             let or = |text: &str, default: &str| line(text).unwrap_or_else(|| default.to_owned());
             let number = |text: &str| text.trim().parse().ok();

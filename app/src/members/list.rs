@@ -128,7 +128,7 @@ fn filters(query: &Query, branches: Vec<Choice>, statuses: Vec<Status>) -> impl 
     let statuses =
         statuses.into_iter().map(|s| option(s.id.to_string(), s.name, &query.status)).collect_view();
     let form = view! {
-        <form class="bar" role="search" aria-label="Members" method="get" action="/members">
+        <form class="bar" role="search" autocomplete="off" aria-label="Members" method="get" action="/members">
             <input class="input search" r#type="search" name="search" aria-label="Search members"
                    placeholder="Name, email or phone" value=query.search.clone() maxlength="200"/>
             <select class="input" name="branch" aria-label="Branch"><option value="">"All branches"</option>{branches}</select>
@@ -228,7 +228,7 @@ fn row(member: Listed, archived: bool, country: &str) -> impl IntoView + use<> {
                     <a href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
                 </span>
             </td>
-            <td role="cell" class="fact"><span class="line-clamp-2">{member.branch_name}</span></td>
+            <td role="cell" class="fact"><span class="line-clamp-2" title=member.branch_name.clone()>{member.branch_name.clone()}</span></td>
             <td role="cell" class="fact">{badge(&member.status_kind, member.status_name)}</td>
             <td role="cell" class="only-large">{email.map_or_else(none, IntoAny::into_any)}</td>
             <td role="cell" class="tight">{phone.map_or_else(none, IntoAny::into_any)}</td>

@@ -172,13 +172,15 @@ fn what_next(progress: &Progress, mine: bool) -> Option<AnyView> {
 
 #[cfg(feature = "hydrate")]
 mod browser {
-    use super::Progress;
+    use super::{Progress, heading};
     use crate::ui::browser::listen;
     use leptos::prelude::*;
+    use std::time::Duration;
     use wasm_bindgen::JsCast;
     use web_sys::{EventSource, MessageEvent};
 
-    /// Listens until the run is over. The browser connects again by itself when it was cut off.
+    /// Listens until the run is over. The browser connects again by itself when it was cut off, and is
+    /// told to when it was refused.
     pub fn follow(progress: RwSignal<Progress>) {
         if progress.with_untracked(|progress| progress.status.is_over()) {
             return;
@@ -186,6 +188,12 @@ mod browser {
         let address =
             format!("/opening/{}/events", progress.with_untracked(|progress| progress.run_id.clone()));
         let Ok(source) = EventSource::new(&address) else { return };
+        let refused = source.clone();
+        listen(&source, "error", move |_| {
+            if refused.ready_state() == EventSource::CLOSED {
+                set_timeout(move || follow(progress), Duration::from_secs(2));
+            }
+        });
         let closing = source.clone();
         listen(&source, "progress", move |event| {
             let data = event.unchecked_into::<MessageEvent>().data().as_string().unwrap_or_default();
@@ -193,6 +201,7 @@ mod browser {
             if news.status.is_over() {
                 closing.close();
             }
+            document().set_title(&format!("{} · Vestry", heading(&news)));
             progress.set(news);
         });
     }

@@ -13,6 +13,10 @@ pub fn Propose() -> impl IntoView {
         if !country.has_attribute("data-proposed") && !country.value().is_empty() {
             return;
         }
+        // Somebody was quicker than this script.
+        if [&country, &zone].iter().any(|select| !is_as_sent(select)) {
+            return;
+        }
         let Some(name) = own_zone() else { return };
         let option = zone.query_selector(&format!("option[value=\"{name}\"]")).ok().flatten();
         let Some(option) = option else { return };
@@ -21,6 +25,14 @@ pub fn Propose() -> impl IntoView {
             country.set_value(&code);
         }
     });
+}
+
+/// Whether a list shows what the page came with: its marked option, or else its first.
+#[cfg(feature = "hydrate")]
+fn is_as_sent(select: &web_sys::HtmlSelectElement) -> bool {
+    let marked = select.query_selector("option[selected]").ok().flatten();
+    let marked = marked.and_then(|option| option.get_attribute("value")).unwrap_or_default();
+    select.value() == marked
 }
 
 #[cfg(feature = "hydrate")]
@@ -71,7 +83,7 @@ pub fn PasswordHint() -> impl IntoView {
             <i></i><i></i><i></i><i></i>
             <span role="status">{move || level.get().words()}</span>
         </div>
-        <button r#type="button" class="btn quiet small justify-self-start" hidden=move || !alive.get()
+        <button r#type="button" class="btn quiet small justify-self-start" class:invisible=move || !alive.get()
                 aria-pressed=move || shown.get().to_string() aria-controls="password"
                 on:click=move |_| shown.update(|shown| *shown = !*shown)>
             "Show the password"
