@@ -1,5 +1,5 @@
 use clap::{Parser, Subcommand};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The office that churches run on: every church owns its own database.
 #[derive(Clone, Debug, Parser)]
@@ -26,6 +26,12 @@ pub struct Config {
     #[arg(long, env = "VESTRY_SECRET_KEY", hide_env_values = true, global = true)]
     pub secret_key: Option<String>,
 
+    /// The most connections to one database server for its tenants, over all processes. The registry
+    /// and provisioning need up to 20 more for each process.
+    #[arg(long, env = "VESTRY_CONNECTION_BUDGET", default_value_t = 80, global = true,
+          value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub connection_budget: u32,
+
     /// The most connections to the database of one tenant.
     #[arg(long, env = "VESTRY_TENANT_CONNECTIONS", default_value_t = 4, global = true,
           value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -45,6 +51,16 @@ pub enum Command {
 }
 
 impl Config {
+    pub fn limits(&self) -> tenant::Limits {
+        tenant::Limits {
+            // Nothing before the other processes have agreed.
+            per_server: 0,
+            per_tenant: self.tenant_connections as usize,
+            wait: Duration::from_secs(5),
+            idle: Duration::from_secs(60),
+        }
+    }
+
     /// Whether browsers reach us over https, and cookies may insist on it.
     pub fn is_https(&self) -> bool {
         self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))

@@ -45,7 +45,7 @@ impl Installation {
         let registry = Registry::open(options.clone(), REGISTRY_CONNECTIONS).await?;
         let changes = Changes::listen(&registry).await?;
         let primary = servers::register_primary(&registry, &host_of(&options), options.get_port()).await?;
-        let identity = Identity::new(registry.clone(), secret.clone(), config.tenant_connections);
+        let identity = Identity::new(registry.clone(), secret.clone(), config.limits());
         tokio::spawn(identity.clone().follow(changes.clone()));
         Ok(Self {
             servers: Servers::new(primary, options.clone()),

@@ -18,6 +18,7 @@ pub mod serve;
 
 mod address;
 mod assets;
+mod budget;
 mod error;
 mod events;
 mod health;

@@ -2,6 +2,7 @@
 
 use crate::{
     Error,
+    budget::Share,
     config::Config,
     installation::Installation,
     pages::leptos_options,
@@ -24,10 +25,13 @@ pub async fn serve(config: Config) -> Result<(), Error> {
 pub async fn work(config: Config) -> Result<(), Error> {
     let installation = Installation::open(&config).await?;
     let stop = CancellationToken::new();
+    let budget = config.connection_budget as usize;
+    let share = Share::claim(&installation, budget, CONNECTIONS_OF_A_WORKER).await?;
     let worker = start_worker(&installation, &stop).await?;
     told_to_stop().await;
     stop.cancel();
     let _ = worker.await;
+    share.leave().await;
     installation.close().await;
     Ok(())
 }
@@ -38,6 +42,7 @@ pub struct Running {
     pub installation: Installation,
     stop: CancellationToken,
     worker: JoinHandle<()>,
+    share: Share,
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -49,6 +54,8 @@ impl Running {
         let addr = listener.local_addr().map_err(listening)?;
         let installation = Installation::open(&config).await?;
         let stop = CancellationToken::new();
+        let budget = config.connection_budget as usize;
+        let share = Share::claim(&installation, budget, budget).await?;
         let worker = start_worker(&installation, &stop).await?;
         let state = AppState {
             registry: installation.registry.clone(),
@@ -60,7 +67,7 @@ impl Running {
         let stopped = stop.clone().cancelled_owned();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
-        Ok(Self { addr, installation, stop, worker, server })
+        Ok(Self { addr, installation, stop, worker, share, server })
     }
 
     /// Finishes what runs, then leaves.
@@ -68,6 +75,7 @@ impl Running {
         self.stop.cancel();
         let served = tokio::time::timeout(GRACE, self.server).await;
         let _ = self.worker.await;
+        self.share.leave().await;
         self.installation.close().await;
         match served {
             Ok(Ok(Err(error))) => Err(Error::Serve(error)),
@@ -75,6 +83,9 @@ impl Running {
         }
     }
 }
+
+/// A process that only provisions furnishes a few offices at a time.
+const CONNECTIONS_OF_A_WORKER: usize = 4;
 
 /// How long requests that run may take when the server stops; watchers of progress are cut off then.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);

@@ -63,11 +63,11 @@ impl Opening {
 }
 
 impl Identity {
-    pub fn new(registry: Registry, secret: Secret, connections_per_tenant: u32) -> Self {
+    pub fn new(registry: Registry, secret: Secret, limits: tenant::Limits) -> Self {
         Self(Arc::new(Inner {
             passwords: Passwords::new(),
             limits: Limits::new(),
-            pools: Pools::new(secret.tenant_roles(), connections_per_tenant),
+            pools: Pools::new(secret.tenant_roles(), limits),
             sessions: SessionStore::new(registry.clone()),
             tenants: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             admins: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
@@ -117,6 +117,15 @@ impl Identity {
         self.pools.get(place).await
     }
 
+    /// How many connections this process may have to each database server, from now on.
+    pub fn limit_connections(&self, limit: usize) {
+        self.pools.set_limit(limit);
+    }
+
+    pub fn connections(&self) -> Vec<tenant::Usage> {
+        self.pools.usage()
+    }
+
     /// What keeps the memory of this process true: drops what the registry says has changed.
     pub async fn follow(self, changes: Changes) {
         let mut changes = changes.subscribe();
@@ -135,7 +144,7 @@ impl Identity {
                     self.sessions.forget_all();
                     self.pools.forget_all();
                 }
-                Change::Queued | Change::Run(_) => {}
+                Change::Queued | Change::Run(_) | Change::Processes => {}
             }
         }
     }

@@ -14,6 +14,8 @@ pub enum Change {
     Queued,
     /// Something was written to a run.
     Run(Uuid),
+    /// A process has come or gone, or changed its part of the connection budget.
+    Processes,
     /// The connection that listens was cut: anything may have changed meanwhile.
     Unheard,
 }
@@ -28,7 +30,13 @@ impl Changes {
     pub async fn listen(registry: &Registry) -> Result<Self> {
         let mut listener = PgListener::connect_with(&registry.pool).await?;
         listener
-            .listen_all(["tenant_changed", "session_gone", "provisioning_queued", "provisioning_event"])
+            .listen_all([
+                "tenant_changed",
+                "session_gone",
+                "provisioning_queued",
+                "provisioning_event",
+                "processes_changed",
+            ])
             .await?;
         let (sender, _) = broadcast::channel(1024);
         let changes = Self { sender: sender.clone() };
@@ -79,6 +87,7 @@ impl Change {
             "tenant_changed" => Self::Tenant(payload.to_owned()),
             "session_gone" => Self::Session(payload.to_owned()),
             "provisioning_queued" => Self::Queued,
+            "processes_changed" => Self::Processes,
             "provisioning_event" => Self::Run(payload.parse().ok()?),
             _ => return None,
         })

@@ -10,6 +10,7 @@
 //! - A run is written to only by the worker that holds its lease ([`runs::Claimed`]).
 
 pub mod changes;
+pub mod processes;
 pub mod runs;
 pub mod servers;
 pub mod sessions;

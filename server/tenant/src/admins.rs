@@ -30,7 +30,7 @@ impl Admin {
 
 /// The admin with this id, if it is active.
 pub async fn enter(tenant: &Tenant, id: Uuid) -> Result<Admin> {
-    let mut tx = tenant.begin().await?;
+    let mut connection = tenant.connect().await?;
     let row = sqlx::query!(
         r#"select email, first_name, last_name, role,
                   case when not all_branches
@@ -39,7 +39,7 @@ pub async fn enter(tenant: &Tenant, id: Uuid) -> Result<Admin> {
             where id = $1 and state = 'active'"#,
         id,
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut *connection)
     .await?
     .ok_or(Error::NotFound)?;
     Ok(Admin {
@@ -54,32 +54,34 @@ pub async fn enter(tenant: &Tenant, id: Uuid) -> Result<Admin> {
 
 /// What a password is checked against: the id and hash of the active admin with this email.
 pub async fn credential(tenant: &Tenant, email: &str) -> Result<Option<(Uuid, String)>> {
-    let mut tx = tenant.begin().await?;
+    let mut connection = tenant.connect().await?;
     let row = sqlx::query!(
         r#"select id, password_hash as "hash!"
              from admins
             where email = lower($1) and state = 'active' and password_hash is not null"#,
         email,
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut *connection)
     .await?;
     Ok(row.map(|row| (row.id, row.hash)))
 }
 
 /// Notes that an admin has signed in.
 pub async fn signed_in(tenant: &Tenant, id: Uuid) -> Result<()> {
-    let mut tx = tenant.begin().await?;
-    sqlx::query!("update admins set last_login_at = now() where id = $1", id).execute(&mut *tx).await?;
-    Ok(tx.commit().await?)
+    let mut connection = tenant.connect().await?;
+    sqlx::query!("update admins set last_login_at = now() where id = $1", id)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
 }
 
 /// The owner who opened the office.
 pub async fn founder(tenant: &Tenant) -> Result<Uuid> {
-    let mut tx = tenant.begin().await?;
+    let mut connection = tenant.connect().await?;
     let id = sqlx::query_scalar!(
         "select id from admins where role = 'owner' and state = 'active' order by created_at, id limit 1"
     )
-    .fetch_optional(&mut *tx)
+    .fetch_optional(&mut *connection)
     .await?;
     id.ok_or(Error::NotFound)
 }

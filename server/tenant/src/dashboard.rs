@@ -14,7 +14,7 @@ pub struct Figures {
 
 /// Counts what the viewer may see. `timezone` is the church's (IANA).
 pub async fn figures(tenant: &Tenant, viewer: &Viewer, timezone: &str) -> Result<Figures> {
-    let mut tx = tenant.read(viewer).await?;
+    let mut connection = tenant.read(viewer).await?;
     Ok(sqlx::query_as!(
         Figures,
         r#"with today as (select (now() at time zone $2)::date as day),
@@ -34,6 +34,6 @@ pub async fn figures(tenant: &Tenant, viewer: &Viewer, timezone: &str) -> Result
         viewer.branches.as_deref(),
         timezone,
     )
-    .fetch_one(&mut *tx)
+    .fetch_one(&mut *connection)
     .await?)
 }

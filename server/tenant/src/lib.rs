@@ -11,7 +11,7 @@
 //! - It never opens the registry, and does not know the `registry` crate.
 //!
 //! ```compile_fail
-//! let forged = tenant::Tenant { id: "a".into(), pool: todo!() };
+//! let forged = tenant::Tenant(todo!());
 //! ```
 //!
 //! ```compile_fail
@@ -41,4 +41,4 @@ mod text;
 pub use authority::{Editor, Role, Viewer};
 pub use credentials::Credentials;
 pub use error::{Error, Result};
-pub use pools::{Place, Pools, Tenant};
+pub use pools::{Limits, Place, Pools, Tenant, Usage};

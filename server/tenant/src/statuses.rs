@@ -21,12 +21,12 @@ pub(crate) const FIRST: [(&str, &str); 5] = [
 ];
 
 pub async fn list(tenant: &Tenant, viewer: &Viewer) -> Result<Vec<Status>> {
-    let mut tx = tenant.read(viewer).await?;
+    let mut connection = tenant.read(viewer).await?;
     let statuses = sqlx::query_as!(
         Status,
         "select id, name, kind from member_statuses order by sort_order, name limit 100"
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(&mut *connection)
     .await?;
     Ok(statuses)
 }

@@ -54,9 +54,19 @@ impl TestServer {
         Self::on(&Registry::create().await).await
     }
 
+    pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::on_with(&Registry::create().await, change).await
+    }
+
     /// One more server on a registry.
     pub async fn on(registry: &Registry) -> Self {
-        let running = Running::start(registry.config()).await.unwrap_or_else(|error| panic!("{error}"));
+        Self::on_with(registry, |_| {}).await
+    }
+
+    pub async fn on_with(registry: &Registry, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = registry.config();
+        change(&mut config);
+        let running = Running::start(config).await.unwrap_or_else(|error| panic!("{error}"));
         Self { registry: registry.clone(), running }
     }
 

@@ -1,0 +1,93 @@
+//! This process's part of the connection budget.
+
+use crate::installation::Installation;
+use registry::{
+    changes::{Change, Subscription},
+    processes::{self, PRESUMED_DEAD, Process},
+};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// How often is looked again while connections are closing.
+const CLOSING: Duration = Duration::from_millis(50);
+
+/// Agrees with the other processes of the installation, until it leaves.
+pub struct Share {
+    party: Party,
+    keeping: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Party {
+    registry: registry::Registry,
+    identity: identity::Identity,
+    budget: usize,
+    process: Process,
+}
+
+impl Share {
+    /// Asks for connections for the first time. There may be none until others have made room.
+    pub async fn claim(
+        installation: &Installation,
+        budget: usize,
+        wanted: usize,
+    ) -> Result<Self, registry::Error> {
+        let party = Party {
+            registry: installation.registry.clone(),
+            identity: installation.identity.clone(),
+            budget,
+            process: Process { id: Uuid::now_v7(), wanted: wanted.min(budget) },
+        };
+        let changes = installation.changes.subscribe();
+        party.beat().await?;
+        Ok(Self { keeping: tokio::spawn(party.clone().keep(changes)), party })
+    }
+
+    /// Gives the part back, once nothing here needs a connection any more.
+    pub async fn leave(self) {
+        self.keeping.abort();
+        self.party.identity.limit_connections(0);
+        if let Err(error) = processes::leave(&self.party.registry, self.party.process).await {
+            tracing::warn!(%error, "the part of the connection budget could not be given back");
+        }
+    }
+}
+
+impl Party {
+    async fn keep(self, mut changes: Subscription) {
+        let mut pause = PRESUMED_DEAD / 5;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = heard(&mut changes) => {}
+            }
+            pause = match self.beat().await {
+                Ok(true) => CLOSING,
+                Ok(false) => PRESUMED_DEAD / 5,
+                Err(error) => {
+                    tracing::warn!(%error, "the connection budget could not be agreed on");
+                    PRESUMED_DEAD / 10
+                }
+            };
+        }
+    }
+
+    /// Whether this process has still more than it should.
+    async fn beat(&self) -> Result<bool, registry::Error> {
+        let open = self.identity.connections().iter().map(|server| server.open).max().unwrap_or(0);
+        let part = processes::beat(&self.registry, self.process, self.budget, open).await?;
+        self.identity.limit_connections(part.limit);
+        Ok(part.too_much)
+    }
+}
+
+async fn heard(changes: &mut Subscription) {
+    loop {
+        match changes.next().await {
+            Some(Change::Processes | Change::Unheard) => return,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
