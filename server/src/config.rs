@@ -1,4 +1,5 @@
-use clap::{Parser, Subcommand};
+use crate::commands::{servers, tenants};
+use clap::{Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The office that churches run on: every church owns its own database.
@@ -37,17 +38,49 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub tenant_connections: u32,
 
+    /// How many databases stand ready on every database server for churches that sign up.
+    #[arg(long, env = "VESTRY_READY_DATABASES", default_value_t = 5, global = true,
+          value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub ready_databases: u32,
+
+    /// How the data of churches that sign up is kept apart: each in a database of its own, or in a
+    /// schema of its own, which takes less room. Those that are there stay as they are.
+    #[arg(long, env = "VESTRY_ISOLATION", value_enum, default_value_t, global = true)]
+    pub isolation: Isolation,
+
     /// The address people see, for cookies and links. Unset: http:// and VESTRY_ADDR.
     #[arg(long, env = "VESTRY_PUBLIC_URL", global = true)]
     pub public_url: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Isolation {
+    #[default]
+    Database,
+    Schema,
+}
+
+impl From<Isolation> for registry::tenants::Isolation {
+    fn from(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::Database => Self::Database,
+            Isolation::Schema => Self::Schema,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Serve pages, and provision churches (the default)
     Serve,
     /// Provision churches only, beside processes that serve
     Work,
+    /// The churches of this installation
+    #[command(subcommand)]
+    Tenants(tenants::Command),
+    /// The database servers they live on
+    #[command(subcommand)]
+    Servers(servers::Command),
 }
 
 impl Config {

@@ -27,6 +27,9 @@ pub enum Error {
     Registry(#[from] registry::Error),
     #[error("the template of new databases could not be made: {0}")]
     Template(String),
+    /// An operator's command that cannot be carried out.
+    #[error("{0}")]
+    Command(String),
     #[error("the runtime could not be started ({0})")]
     Runtime(std::io::Error),
     #[error("the server stopped ({0})")]

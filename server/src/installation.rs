@@ -45,10 +45,11 @@ impl Installation {
         let registry = Registry::open(options.clone(), REGISTRY_CONNECTIONS).await?;
         let changes = Changes::listen(&registry).await?;
         let primary = servers::register_primary(&registry, &host_of(&options), options.get_port()).await?;
-        let identity = Identity::new(registry.clone(), secret.clone(), config.limits());
+        let identity =
+            Identity::new(registry.clone(), secret.clone(), config.limits(), config.isolation.into());
         tokio::spawn(identity.clone().follow(changes.clone()));
         Ok(Self {
-            servers: Servers::new(primary, options.clone()),
+            servers: Servers::new(registry.clone(), secret.clone(), primary, options.clone()),
             options,
             registry,
             changes,

@@ -11,6 +11,7 @@
 //! | `assets` | the files the browser needs, carried inside the binary |
 //! | `serve` | starting and stopping all of it |
 
+pub mod commands;
 pub mod config;
 pub mod installation;
 pub mod provisioning;

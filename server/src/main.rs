@@ -1,6 +1,8 @@
 use clap::Parser;
 use server::{
+    commands::{servers, tenants},
     config::{Command, Config},
+    installation::Installation,
     serve,
 };
 use std::process::ExitCode;
@@ -15,9 +17,21 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(server::Error::Runtime).and_then(|runtime| {
         runtime.block_on(async {
-            match config.command {
+            match config.command.clone() {
                 None | Some(Command::Serve) => serve::serve(config).await,
                 Some(Command::Work) => serve::work(config).await,
+                Some(Command::Tenants(command)) => {
+                    let installation = Installation::open(&config).await?;
+                    let done = tenants::run(command, &installation).await;
+                    installation.close().await;
+                    done
+                }
+                Some(Command::Servers(command)) => {
+                    let installation = Installation::open(&config).await?;
+                    let done = servers::run(command, &installation).await;
+                    installation.close().await;
+                    done
+                }
             }
         })
     });

@@ -27,7 +27,7 @@ pub async fn work(config: Config) -> Result<(), Error> {
     let stop = CancellationToken::new();
     let budget = config.connection_budget as usize;
     let share = Share::claim(&installation, budget, CONNECTIONS_OF_A_WORKER).await?;
-    let worker = start_worker(&installation, &stop).await?;
+    let worker = start_worker(&installation, &config, &stop).await?;
     told_to_stop().await;
     stop.cancel();
     let _ = worker.await;
@@ -56,7 +56,7 @@ impl Running {
         let stop = CancellationToken::new();
         let budget = config.connection_budget as usize;
         let share = Share::claim(&installation, budget, budget).await?;
-        let worker = start_worker(&installation, &stop).await?;
+        let worker = start_worker(&installation, &config, &stop).await?;
         let state = AppState {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
@@ -92,11 +92,15 @@ const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
 
 async fn start_worker(
     installation: &Installation,
+    config: &Config,
     stop: &CancellationToken,
 ) -> Result<JoinHandle<()>, Error> {
-    Template::ensure(&installation.servers.with_room()).await?;
-    let worker =
-        Worker { tools: Tools::of(installation), changes: installation.changes.clone(), stop: stop.clone() };
+    Template::ensure(&installation.servers.primary()).await?;
+    let worker = Worker {
+        tools: Tools::of(installation, config.ready_databases),
+        changes: installation.changes.clone(),
+        stop: stop.clone(),
+    };
     Ok(tokio::spawn(worker.run()))
 }
 

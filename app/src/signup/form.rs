@@ -7,6 +7,8 @@ pub struct ChurchForm {
     pub church: String,
     pub country: String,
     pub timezone: String,
+    /// Where the data is to be kept, if there is a choice.
+    pub region: String,
 }
 
 impl Form for ChurchForm {

@@ -6,7 +6,7 @@ use crate::{
     answer::{Answer, Failure, Reply},
     forms::{
         Errors, Form,
-        fields::{Field, summary},
+        fields::{Field, summary, unchosen},
         guard::{Guard, Kind},
         rules::line,
     },
@@ -16,16 +16,24 @@ use crate::{
 };
 use identity::NewChurch;
 use leptos::prelude::*;
+use registry::{servers, tenants::Isolation};
 use uuid::Uuid;
 
 /// The first step, "your church". Its form leads to the second with what was typed in the address:
 /// a reload, the way back and a second tab find it there.
-pub async fn church(visit: Visit, _doors: Doors) -> Answer {
+pub async fn church(visit: Visit, doors: Doors) -> Answer {
     let typed: ChurchForm = visit.query();
-    Ok(church_page(&visit, typed, Errors::default()))
+    let regions = servers::regions(&doors.registry).await?;
+    Ok(church_page(&visit, &doors, typed, &regions, Errors::default()))
 }
 
-fn church_page(visit: &Visit, mut typed: ChurchForm, errors: Errors) -> Reply {
+fn church_page(
+    visit: &Visit,
+    doors: &Doors,
+    mut typed: ChurchForm,
+    regions: &[String],
+    errors: Errors,
+) -> Reply {
     let proposed =
         places::proposed(&visit.accept_language).filter(|_| typed.country.is_empty() && errors.is_empty());
     if let Some((country, timezone)) = proposed {
@@ -40,6 +48,7 @@ fn church_page(visit: &Visit, mut typed: ChurchForm, errors: Errors) -> Reply {
                 {country_field(&typed.country, proposed.is_some(), &errors)}
                 {Field::new("timezone", "Time zone", "", &errors).select_of(places::timezone_options(&typed.timezone))}
             </div>
+            {(regions.len() > 1).then(|| region_field(regions, &typed.region, &errors))}
             <div class="actions">
                 <a href="/signin">"I already have one"</a>
                 <button class="btn primary">"Continue"</button>
@@ -48,11 +57,15 @@ fn church_page(visit: &Visit, mut typed: ChurchForm, errors: Errors) -> Reply {
 
     }
     .into_any();
+    let own = match doors.identity.isolation() {
+        Isolation::Database => "a database of its own",
+        Isolation::Schema => "tables of its own",
+    };
     let body = view! {
         {steps(0, "/signup")}
         <div>
             <h1>"Open an office for your church"</h1>
-            <p class="lead">"Fourteen days free, no card. Your church gets a database of its own, shared with nobody."</p>
+            <p class="lead">"Fourteen days free, no card. Your church gets "{own}", shared with nobody."</p>
         </div>
         <Guard kind=Kind::Church>{form}</Guard>
         {proposable(&typed, proposed.is_some()).then(|| view! { <Propose/> })}
@@ -63,6 +76,13 @@ fn church_page(visit: &Visit, mut typed: ChurchForm, errors: Errors) -> Reply {
 /// Whether the browser may put its own time zone in place of what stands there.
 fn proposable(typed: &ChurchForm, proposed: bool) -> bool {
     proposed || (typed.country.is_empty() && typed.timezone.is_empty())
+}
+
+fn region_field(regions: &[String], chosen: &str, errors: &Errors) -> AnyView {
+    let anywhere = unchosen("Wherever there is room");
+    let regions = regions.iter().map(|region| (region.clone(), region.clone()));
+    Field::new("region", "Where your data is kept", chosen, errors)
+        .select(std::iter::once(anywhere).chain(regions).collect())
 }
 
 fn country_field(chosen: &str, proposed: bool, errors: &Errors) -> AnyView {
@@ -80,9 +100,13 @@ fn country_field(chosen: &str, proposed: bool, errors: &Errors) -> AnyView {
 /// The second step, "you". What it sends opens the office.
 pub async fn founder(visit: Visit, doors: Doors) -> Answer {
     let church: ChurchForm = visit.query();
-    let wrong = church.check();
+    let regions = servers::regions(&doors.registry).await?;
+    let mut wrong = church.check();
+    if !church.region.is_empty() && !regions.contains(&church.region) {
+        wrong.note("region", Err("Choose one of these places.".into()));
+    }
     if !wrong.is_empty() {
-        return Ok(church_page(&visit, church, wrong));
+        return Ok(church_page(&visit, &doors, church, &regions, wrong));
     }
     let Some(typed) = visit.submitted::<FounderForm>() else {
         let fresh = FounderForm { key: Uuid::new_v4().to_string(), ..FounderForm::default() };
@@ -109,6 +133,7 @@ async fn sign_up(doors: &Doors, church: &ChurchForm, typed: &FounderForm) -> ide
         church: line(&church.church).unwrap_or_default(),
         country: church.country.clone(),
         timezone: church.timezone.clone(),
+        region: line(&church.region),
         first_name: line(&typed.first_name).unwrap_or_default(),
         last_name: line(&typed.last_name).unwrap_or_default(),
         email: typed.email.trim().to_lowercase(),
@@ -123,6 +148,7 @@ fn founder_page(church: &ChurchForm, typed: FounderForm, errors: Errors) -> Repl
         ("church", church.church.clone()),
         ("country", church.country.clone()),
         ("timezone", church.timezone.clone()),
+        ("region", church.region.clone()),
     ];
     let back = address("/signup", &query);
     let here = address("/signup/you", &query);

@@ -1,7 +1,9 @@
 use crate::{Error, Result, Secret, SessionStore, limits::Limits, passwords::Passwords, session_store::WHO};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
-use registry::{Registry, TenantId, changes::Change, changes::Changes, tenants, tenants::Status};
+use registry::{
+    Registry, TenantId, changes::Change, changes::Changes, tenants, tenants::Isolation, tenants::Status,
+};
 use serde::{Deserialize, Serialize};
 use std::{ops::Deref, sync::Arc, time::Duration};
 use tenant::{Place, Pools, Tenant, admins, admins::Admin};
@@ -19,6 +21,8 @@ pub struct Identity(Arc<Inner>);
 pub struct Inner {
     pub(crate) registry: Registry,
     pub(crate) secret: Secret,
+    /// How the data of new churches is kept apart.
+    pub(crate) isolation: Isolation,
     pub(crate) passwords: Passwords,
     pub(crate) limits: Limits,
     pools: Pools,
@@ -63,7 +67,7 @@ impl Opening {
 }
 
 impl Identity {
-    pub fn new(registry: Registry, secret: Secret, limits: tenant::Limits) -> Self {
+    pub fn new(registry: Registry, secret: Secret, limits: tenant::Limits, isolation: Isolation) -> Self {
         Self(Arc::new(Inner {
             passwords: Passwords::new(),
             limits: Limits::new(),
@@ -73,7 +77,13 @@ impl Identity {
             admins: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             registry,
             secret,
+            isolation,
         }))
+    }
+
+    /// How the data of churches that sign up is kept apart.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// Where sessions are kept, for the session layer.
@@ -144,7 +154,7 @@ impl Identity {
                     self.sessions.forget_all();
                     self.pools.forget_all();
                 }
-                Change::Queued | Change::Run(_) | Change::Processes => {}
+                Change::Queued | Change::Run(_) | Change::Processes | Change::ReadyTaken => {}
             }
         }
     }

@@ -47,6 +47,32 @@ impl Secret {
         out
     }
 
+    /// Encrypts a text that is of use under this name only; nonce first.
+    pub fn seal(&self, name: &str, text: &[u8]) -> Vec<u8> {
+        let nonce = random::<{ aead::NONCE_LEN }>();
+        let mut text = text.to_vec();
+        self.seal_key()
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name.as_bytes()),
+                &mut text,
+            )
+            .expect("a few hundred bytes can be sealed");
+        [&nonce[..], &text].concat()
+    }
+
+    /// What was sealed under this name.
+    pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>> {
+        let (nonce, text) = sealed.split_at_checked(aead::NONCE_LEN).ok_or(Error::Sealed)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Sealed)?;
+        let mut text = text.to_vec();
+        let text = self
+            .seal_key()
+            .open_in_place(nonce, Aad::from(name.as_bytes()), &mut text)
+            .map_err(|_| Error::Sealed)?;
+        Ok(text.to_vec())
+    }
+
     fn seal_key(&self) -> LessSafeKey {
         let key =
             UnboundKey::new(&CHACHA20_POLY1305, &self.derive(b"seal", b"run")).expect("the key has 32 bytes");
@@ -64,30 +90,12 @@ pub struct Founder {
 }
 
 impl Founder {
-    /// Encrypted for one tenant; nonce first.
     pub(crate) fn seal(&self, secret: &Secret, tenant_id: &str) -> Vec<u8> {
-        let nonce = random::<{ aead::NONCE_LEN }>();
-        let mut text = serde_json::to_vec(self).expect("four strings are JSON");
-        secret
-            .seal_key()
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(tenant_id.as_bytes()),
-                &mut text,
-            )
-            .expect("a few hundred bytes can be sealed");
-        [&nonce[..], &text].concat()
+        secret.seal(tenant_id, &serde_json::to_vec(self).expect("four strings are JSON"))
     }
 
     pub fn open(secret: &Secret, tenant_id: &str, sealed: &[u8]) -> Result<Self> {
-        let (nonce, text) = sealed.split_at_checked(aead::NONCE_LEN).ok_or(Error::Sealed)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Sealed)?;
-        let mut text = text.to_vec();
-        let text = secret
-            .seal_key()
-            .open_in_place(nonce, Aad::from(tenant_id.as_bytes()), &mut text)
-            .map_err(|_| Error::Sealed)?;
-        serde_json::from_slice(text).map_err(|_| Error::Sealed)
+        serde_json::from_slice(&secret.open(tenant_id, sealed)?).map_err(|_| Error::Sealed)
     }
 }
 

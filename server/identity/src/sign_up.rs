@@ -1,9 +1,11 @@
 use crate::{Founder, Identity, Result, identity::Opening};
 use registry::{
     TenantId,
+    ready::Edition,
     signups::{self, Accepted, Signup},
 };
 use std::net::IpAddr;
+use tenant::schema;
 use tower_sessions::Session;
 
 /// A church and the person who opens its office; every field already checked.
@@ -11,6 +13,8 @@ pub struct NewChurch {
     pub church: String,
     pub country: String,
     pub timezone: String,
+    /// Where its data is to be kept; `None` for wherever there is room.
+    pub region: Option<String>,
     pub first_name: String,
     pub last_name: String,
     pub email: String,
@@ -35,16 +39,18 @@ impl Identity {
             email: new.email,
             password_hash: self.passwords.hash(new.password).await,
         };
-        let tenant_id = TenantId::generate();
+        let edition = schema::edition();
         let signup = Signup {
             church: &new.church,
             country: &new.country,
             timezone: &new.timezone,
             email: &founder.email,
-            sealed: &founder.seal(&self.secret, tenant_id.as_str()),
-            tenant_id,
+            isolation: self.isolation,
+            region: new.region.as_deref(),
+            edition: Edition { name: &edition, schema_version: schema::version() },
             idempotency_key: new.idempotency_key.as_deref(),
         };
-        Ok(signups::accept(&self.registry, signup).await?)
+        let seal = |tenant_id: &TenantId| founder.seal(&self.secret, tenant_id.as_str());
+        Ok(signups::accept(&self.registry, signup, seal).await?)
     }
 }

@@ -16,6 +16,8 @@ pub enum Change {
     Run(Uuid),
     /// A process has come or gone, or changed its part of the connection budget.
     Processes,
+    /// One of the databases that stand ready has found its church.
+    ReadyTaken,
     /// The connection that listens was cut: anything may have changed meanwhile.
     Unheard,
 }
@@ -36,6 +38,7 @@ impl Changes {
                 "provisioning_queued",
                 "provisioning_event",
                 "processes_changed",
+                "ready_database_taken",
             ])
             .await?;
         let (sender, _) = broadcast::channel(1024);
@@ -88,6 +91,7 @@ impl Change {
             "session_gone" => Self::Session(payload.to_owned()),
             "provisioning_queued" => Self::Queued,
             "processes_changed" => Self::Processes,
+            "ready_database_taken" => Self::ReadyTaken,
             "provisioning_event" => Self::Run(payload.parse().ok()?),
             _ => return None,
         })

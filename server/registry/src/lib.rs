@@ -11,6 +11,7 @@
 
 pub mod changes;
 pub mod processes;
+pub mod ready;
 pub mod runs;
 pub mod servers;
 pub mod sessions;

@@ -1,6 +1,6 @@
 //! Provisioning runs: claimed with a lease, written down as events, read by whoever watches.
 
-use crate::{Error, Registry, Result, TenantId, tenants::Placement};
+use crate::{Error, Registry, Result, TenantId, servers::Server, signups::OWN_SCHEMA, tenants::Placement};
 use chrono::{DateTime, Utc};
 use rand::seq::IndexedRandom;
 use std::time::Duration;
@@ -175,48 +175,91 @@ pub async fn renew(registry: &Registry, claimed: &Claimed) -> Result<()> {
     .await
 }
 
-/// Writes down that a step ended and, with it, that the next one began.
+/// Writes down that steps ended and, with it, that the next one began.
 pub async fn advance(
     registry: &Registry,
     claimed: &Claimed,
-    done: Option<(Step, Duration)>,
+    done: &[(Step, Duration)],
     next: Step,
 ) -> Result<()> {
+    let steps: Vec<_> = done.iter().map(|(step, _)| step.name().to_owned()).collect();
+    let took: Vec<_> = done.iter().map(|(_, took)| millis(*took)).collect();
     held(sqlx::query!(
         // These notes need not survive a crash of the database: a step can be repeated.
         "with soft as (select set_config('synchronous_commit', 'off', true)),
-              last as (select coalesce(max(seq), 0) as seq from provisioning_events where run_id = $1)
+              last as (select coalesce(max(seq), 0) as seq from provisioning_events where run_id = $1),
+              news as (select step, 'succeeded' as state, took, nth
+                         from unnest($3::text[], $4::integer[]) with ordinality as d (step, took, nth)
+                       union all
+                       select $5, 'started', null, cardinality($3::text[]) + 1)
          insert into provisioning_events (run_id, seq, step, state, duration_ms)
-         select r.id, last.seq + e.nth, e.step, e.state, e.duration_ms
-           from provisioning_runs r, last, soft,
-                (values (1, $3, 'succeeded', $4::integer), (2, $5, 'started', null)) as e (nth, step, state, duration_ms)
-          where r.id = $1 and r.lease = $2 and e.step is not null",
+         select r.id, last.seq + news.nth, news.step, news.state, news.took
+           from provisioning_runs r, last, soft, news
+          where r.id = $1 and r.lease = $2",
         claimed.run_id,
         claimed.lease,
-        done.map(|(step, _)| step.name()),
-        done.map(|(_, took)| millis(took)),
+        &steps,
+        &took,
         next.name(),
     ))
     .execute(&registry.pool)
     .await
 }
 
-/// Writes down where the tenant lives.
-pub async fn place(registry: &Registry, claimed: &Claimed, placement: &Placement) -> Result<()> {
-    held(sqlx::query!(
-        "update tenants t
-            set server_id = $3, database_name = $4, schema_name = $5, region = $6, updated_at = now()
+/// Places the tenant on the emptiest server of its region that has room, and writes it down. `None`
+/// when there is no such server.
+pub async fn place(
+    registry: &Registry,
+    claimed: &Claimed,
+    shared_database: &str,
+) -> Result<Option<Placement>> {
+    let mut tx = registry.pool.begin().await?;
+    let server = sqlx::query!(
+        "select s.id, s.name, s.region, s.host, s.port
+           from database_servers s, tenants t
+          where t.id = $1 and s.state = 'open' and s.unreachable_since is null
+            and (t.region is null or t.region = s.region)
+            and (select count(*) from tenants o where o.server_id = s.id)
+              + (select count(*) from ready_databases r where r.server_id = s.id) < s.max_tenants
+          order by (select count(*) from tenants o where o.server_id = s.id), s.name
+          limit 1
+            for update of s",
+        claimed.tenant_id.as_str(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(server) = server else { return Ok(None) };
+    let tenant = sqlx::query!(
+        r#"update tenants t
+            set server_id = $3, region = $4, updated_at = now(),
+                database_name = case isolation when 'schema' then $5 else $6 end,
+                schema_name = case isolation when 'schema' then $6 else $7 end
            from provisioning_runs r
-          where r.id = $1 and r.lease = $2 and t.id = r.tenant_id",
+          where r.id = $1 and r.lease = $2 and t.id = r.tenant_id
+         returning t.database_name as "database_name!", t.schema_name as "schema_name!""#,
         claimed.run_id,
         claimed.lease,
-        placement.server.id,
-        placement.database,
-        placement.schema,
-        placement.server.region,
-    ))
-    .execute(&registry.pool)
-    .await
+        server.id,
+        server.region,
+        shared_database,
+        claimed.tenant_id.own_name(),
+        OWN_SCHEMA,
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(Error::LeaseLost)?;
+    tx.commit().await?;
+    Ok(Some(Placement {
+        server: Server {
+            id: server.id,
+            name: server.name,
+            region: server.region,
+            host: server.host,
+            port: server.port as u16,
+        },
+        database: tenant.database_name,
+        schema: tenant.schema_name,
+    }))
 }
 
 /// The last step: the tenant becomes active, the run ends, and its secret is wiped.
@@ -388,6 +431,6 @@ fn millis(duration: Duration) -> i32 {
     duration.as_millis().try_into().unwrap_or(i32::MAX)
 }
 
-fn interval(duration: Duration) -> sqlx::postgres::types::PgInterval {
+pub(crate) fn interval(duration: Duration) -> sqlx::postgres::types::PgInterval {
     sqlx::postgres::types::PgInterval { months: 0, days: 0, microseconds: duration.as_micros() as i64 }
 }

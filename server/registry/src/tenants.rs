@@ -1,5 +1,6 @@
 use crate::{Error, Registry, Result, servers::Server};
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
@@ -15,6 +16,14 @@ impl TenantId {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TenantId {
+    /// What a tenant's role is called, and its own database or schema.
+    pub fn own_name(&self) -> String {
+        // Made of lower-case letters and digits only, so that it needs no quoting.
+        format!("tenant_{}", self.0)
     }
 }
 
@@ -55,11 +64,37 @@ impl Status {
     }
 }
 
+/// How a tenant's data is kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// A database of its own.
+    Database,
+    /// A schema of its own in a database that tenants share.
+    Schema,
+}
+
+impl Isolation {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Schema => "schema",
+        }
+    }
+
+    fn from_column(column: &str) -> Self {
+        match column {
+            "schema" => Self::Schema,
+            _ => Self::Database,
+        }
+    }
+}
+
 /// A tenant as the registry knows it.
 #[derive(Clone, Debug)]
 pub struct Tenant {
     pub id: TenantId,
     pub name: String,
+    pub isolation: Isolation,
     pub status: Status,
     pub country: String,
     pub timezone: String,
@@ -82,6 +117,7 @@ pub struct Placement {
 struct Row {
     id: String,
     name: String,
+    isolation: String,
     status: String,
     country: String,
     timezone: String,
@@ -117,7 +153,7 @@ impl Row {
 pub async fn find(registry: &Registry, id: &TenantId) -> Result<Tenant> {
     let row = sqlx::query_as!(
         Row,
-        r#"select t.id, t.name, t.status, t.country, t.timezone, t.subscription_status, t.trial_ends_at,
+        r#"select t.id, t.name, t.isolation, t.status, t.country, t.timezone, t.subscription_status, t.trial_ends_at,
                   t.schema_version, t.role_version, t.database_name, t.schema_name,
                   s.id as "server_id?", s.name as "server_name?", s.region as "region?",
                   s.host as "host?", s.port as "port?"
@@ -133,6 +169,7 @@ pub async fn find(registry: &Registry, id: &TenantId) -> Result<Tenant> {
         placement: row.placement(),
         id: TenantId(row.id),
         status: Status::from_column(&row.status),
+        isolation: Isolation::from_column(&row.isolation),
         name: row.name,
         country: row.country,
         timezone: row.timezone,
@@ -162,4 +199,130 @@ pub async fn of_email(registry: &Registry, email: &str) -> Result<Vec<TenantId>>
     .fetch_all(&registry.pool)
     .await?;
     Ok(ids.into_iter().map(TenantId).collect())
+}
+
+/// A tenant as an operator sees it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    pub id: String,
+    pub name: String,
+    pub status: String,
+    pub isolation: String,
+    pub server: Option<String>,
+    pub region: Option<String>,
+    pub database_name: Option<String>,
+    pub schema_name: Option<String>,
+    pub schema_version: Option<i64>,
+    pub created_at: DateTime<Utc>,
+    pub trial_ends_at: DateTime<Utc>,
+    /// Its last run; in lists, nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<LastRun>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastRun {
+    pub id: Uuid,
+    pub status: String,
+    pub reference: String,
+    pub attempts: i32,
+    /// Why it failed, if it did.
+    pub reason: Option<String>,
+}
+
+/// The newest tenants, all or those with one status.
+pub async fn list(registry: &Registry, status: Option<&str>, limit: i64) -> Result<Vec<Listed>> {
+    listed(registry, None, status, limit).await
+}
+
+/// One tenant, with its last run.
+pub async fn show(registry: &Registry, id: &TenantId) -> Result<Listed> {
+    let tenant = listed(registry, Some(id), None, 1).await?.pop().ok_or(Error::NotFound)?;
+    let run = sqlx::query_as!(
+        LastRun,
+        r#"select r.id, r.status, r.reference, r.attempts,
+                  (select e.reason from provisioning_events e
+                    where e.run_id = r.id and r.status = 'failed' and e.state = 'failed'
+                    order by e.seq desc limit 1) as reason
+             from provisioning_runs r
+            where r.tenant_id = $1
+            order by r.created_at desc
+            limit 1"#,
+        id.as_str(),
+    )
+    .fetch_optional(&registry.pool)
+    .await?;
+    Ok(Listed { run, ..tenant })
+}
+
+async fn listed(
+    registry: &Registry,
+    id: Option<&TenantId>,
+    status: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Listed>> {
+    let rows = sqlx::query!(
+        r#"select t.id, t.name, t.status, t.isolation, s.name as "server?", t.region, t.database_name,
+                  t.schema_name, t.schema_version, t.created_at, t.trial_ends_at
+             from tenants t
+             left join database_servers s on s.id = t.server_id
+            where ($1::text is null or t.id = $1) and ($2::text is null or t.status = $2)
+            order by t.created_at desc, t.id
+            limit $3"#,
+        id.map(TenantId::as_str),
+        status,
+        limit,
+    )
+    .fetch_all(&registry.pool)
+    .await?;
+    let listed = rows.into_iter().map(|row| Listed {
+        id: row.id,
+        name: row.name,
+        status: row.status,
+        isolation: row.isolation,
+        server: row.server,
+        region: row.region,
+        database_name: row.database_name,
+        schema_name: row.schema_name,
+        schema_version: row.schema_version,
+        created_at: row.created_at,
+        trial_ends_at: row.trial_ends_at,
+        run: None,
+    });
+    Ok(listed.collect())
+}
+
+/// Closes an active tenant; false when it is not active. Every process hears of it at once.
+pub async fn suspend(registry: &Registry, id: &TenantId) -> Result<bool> {
+    change(registry, id, "active", "suspended").await
+}
+
+/// Opens a suspended tenant; false when it is not suspended.
+pub async fn resume(registry: &Registry, id: &TenantId) -> Result<bool> {
+    change(registry, id, "suspended", "active").await
+}
+
+async fn change(registry: &Registry, id: &TenantId, from: &str, to: &str) -> Result<bool> {
+    let changed = sqlx::query_scalar!(
+        r#"with changed as (
+               update tenants set status = $3, updated_at = now() where id = $1 and status = $2 returning id
+           )
+           select exists (select from changed) as "changed!" from tenants where id = $1"#,
+        id.as_str(),
+        from,
+        to,
+    )
+    .fetch_optional(&registry.pool)
+    .await?;
+    changed.ok_or(Error::NotFound)
+}
+
+/// How many tenants there are of each status.
+pub async fn count(registry: &Registry) -> Result<Vec<(String, i64)>> {
+    let rows = sqlx::query!(r#"select status, count(*) as "count!" from tenants group by status"#)
+        .fetch_all(&registry.pool)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.status, row.count)).collect())
 }

@@ -1,8 +1,10 @@
 //! How a tenant is made: a worker claims a run and takes its steps, each of them safe to repeat.
 
+mod databases;
 mod failure;
 mod servers;
 mod steps;
+mod stock;
 mod template;
 mod worker;
 

@@ -1,17 +1,37 @@
-use registry::servers::Server;
+use super::failure::Failure;
+use identity::Secret;
+use registry::{Registry, servers, servers::Server};
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// The database that every server has. All processes meet here: a lock taken in it holds for the whole server.
 const MAINTENANCE: &str = "postgres";
+/// How often every server is asked whether it answers, and how long it may take.
+const LOOK_AROUND: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// The database servers as their administrator sees them: may make databases and roles.
 #[derive(Clone)]
-pub struct Servers {
+pub struct Servers(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    secret: Secret,
     primary: Arc<Administered>,
+    /// The other servers, as far as this process has met them.
+    others: Mutex<HashMap<Uuid, Arc<Administered>>>,
+    /// The database in which tenants with a schema of their own live, on every server.
+    shared_database: String,
 }
 
 pub struct Administered {
@@ -22,7 +42,93 @@ pub struct Administered {
 }
 
 impl Servers {
-    pub fn new(primary: Server, options: PgConnectOptions) -> Self {
+    pub fn new(registry: Registry, secret: Secret, primary: Server, options: PgConnectOptions) -> Self {
+        let shared_database = format!("{}_shared", options.get_database().unwrap_or("vestry"));
+        Self(Arc::new(Inner {
+            registry,
+            secret,
+            primary: Arc::new(Administered::new(primary, options)),
+            others: Mutex::default(),
+            shared_database,
+        }))
+    }
+
+    pub fn primary(&self) -> Arc<Administered> {
+        self.0.primary.clone()
+    }
+
+    pub fn shared_database(&self) -> &str {
+        &self.0.shared_database
+    }
+
+    pub async fn find(&self, id: Uuid) -> Result<Arc<Administered>, Failure> {
+        if id == self.0.primary.server.id {
+            return Ok(self.primary());
+        }
+        if let Some(known) = self.known().get(&id) {
+            return Ok(known.clone());
+        }
+        self.meet().await?;
+        let unknown = || Failure::lasting("The database server of this church is not known here.", id);
+        self.known().get(&id).cloned().ok_or_else(unknown)
+    }
+
+    /// Asks all servers again and again whether they answer, and writes down what has changed.
+    pub async fn watch(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(LOOK_AROUND)).await.is_some() {
+            if let Err(failure) = self.meet().await {
+                tracing::warn!(cause = failure.cause, "the database servers could not be listed");
+                continue;
+            }
+            let mut all: Vec<_> = self.known().values().cloned().collect();
+            all.push(self.primary());
+            futures::future::join_all(all.iter().map(|server| self.reach(server))).await;
+        }
+    }
+
+    /// Whether a server answers now; what that changes is written down.
+    pub async fn reach(&self, server: &Administered) -> bool {
+        let asked = sqlx::query("select").execute(&server.maintenance);
+        let reached = matches!(timeout(ANSWER, asked).await, Ok(Ok(_)));
+        metrics::gauge!("vestry_server_up", "server" => server.server.name.clone())
+            .set(f64::from(u8::from(reached)));
+        if let Err(error) = servers::note_reached(&self.0.registry, server.server.id, reached).await {
+            tracing::warn!(%error, "whether a server answers could not be written down");
+        }
+        reached
+    }
+
+    /// Learns of servers that were added, moved or given another administrator.
+    async fn meet(&self) -> Result<(), Failure> {
+        for (server, sealed) in servers::administered(&self.0.registry).await? {
+            let Some(sealed) = sealed else { continue };
+            if self.known().get(&server.id).is_some_and(|known| known.server == server) {
+                continue;
+            }
+            let options = self
+                .0
+                .secret
+                .open(&server.name, &sealed)
+                .ok()
+                .and_then(|url| String::from_utf8(url).ok()?.parse::<PgConnectOptions>().ok());
+            match options {
+                Some(options) => {
+                    let id = server.id;
+                    self.known().insert(id, Arc::new(Administered::new(server, options)));
+                }
+                None => tracing::warn!(server = server.name, "sealed with another secret key: add it again"),
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Administered>>> {
+        self.0.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Administered {
+    fn new(server: Server, options: PgConnectOptions) -> Self {
         // A statement may hold what a password is checked against.
         let options = options.disable_statement_logging();
         let maintenance = PgPoolOptions::new()
@@ -30,20 +136,9 @@ impl Servers {
             .acquire_timeout(Duration::from_secs(10))
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options.clone().database(MAINTENANCE));
-        Self { primary: Arc::new(Administered { server: primary, options, maintenance }) }
+        Self { server, options, maintenance }
     }
 
-    /// The server with room for one more tenant.
-    pub fn with_room(&self) -> Arc<Administered> {
-        self.primary.clone()
-    }
-
-    pub fn find(&self, server: &Server) -> Option<Arc<Administered>> {
-        (self.primary.server.id == server.id).then(|| self.primary.clone())
-    }
-}
-
-impl Administered {
     /// Connects to one database as the owner of its tables.
     pub async fn connect(&self, database: &str) -> sqlx::Result<PgConnection> {
         PgConnection::connect_with(&self.options.clone().database(database)).await

@@ -1,15 +1,14 @@
-//! The steps of a run, each with its undo. All are check-then-act: whatever an earlier attempt has
-//! done is found and left alone.
+//! The steps of a run, each with its undo, safe to repeat.
 
-use super::{Template, failure::Failure, servers::Administered, servers::Servers, worker::keeping};
+use super::{databases::Role, failure::Failure, servers::Administered, servers::Servers, worker::keeping};
 use crate::installation::Installation;
 use identity::{Founder, Identity, Secret};
 use registry::{
     Registry,
+    ready::{self, Edition, Planned},
     runs::{self, Claimed, Step},
-    tenants::{self, Placement},
+    tenants::{self, Isolation, Placement, Tenant},
 };
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -25,30 +24,28 @@ pub struct Tools {
     pub identity: Identity,
     pub secret: Secret,
     pub servers: Servers,
+    /// How many databases are to stand ready on every server.
+    pub ready_databases: u32,
+}
+
+/// A run in a worker's hands, and what it knows of its tenant.
+pub struct Work<'a> {
+    tools: &'a Tools,
+    run: &'a Claimed,
+    tenant: Tenant,
 }
 
 /// A run that failed and was not tried again for so long is undone.
 const ABANDONED_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Tools {
-    pub fn of(installation: &Installation) -> Self {
+    pub fn of(installation: &Installation, ready_databases: u32) -> Self {
         Self {
             registry: installation.registry.clone(),
             identity: installation.identity.clone(),
             secret: installation.secret.clone(),
             servers: installation.servers.clone(),
-        }
-    }
-
-    pub async fn take(&self, step: Step, run: &Claimed) -> Result {
-        let started = Instant::now();
-        let known = tenants::find(&self.registry, &run.tenant_id).await?;
-        match step {
-            Step::Place => self.place(run, &known).await,
-            Step::Database => self.database(&known).await,
-            Step::Schema => self.schema(&known).await,
-            Step::Office => self.office(run, &known).await,
-            Step::Open => Ok(runs::succeed(&self.registry, run, schema::version(), started.elapsed()).await?),
+            ready_databases,
         }
     }
 
@@ -65,125 +62,151 @@ impl Tools {
 
     /// Undoes what the steps have done, last first; safe to repeat like they are.
     async fn undo(&self, run: &Claimed) -> Result {
-        let known = tenants::find(&self.registry, &run.tenant_id).await?;
+        let tenant = tenants::find(&self.registry, &run.tenant_id).await?;
         // Opening, office and schema are undone with the database, and the place with the row.
-        if known.placement.is_some() {
-            self.undo_database(&known).await?;
+        if let Some(placement) = &tenant.placement {
+            let server = self.servers.find(placement.server.id).await?;
+            let role = tenant.id.own_name();
+            match tenant.isolation {
+                Isolation::Database => server.drop_database(&placement.database, &role).await?,
+                Isolation::Schema => server.drop_schema(placement, &role).await?,
+            }
         }
         Ok(runs::forget(&self.registry, run).await?)
     }
 
-    async fn place(&self, run: &Claimed, known: &tenants::Tenant) -> Result {
-        if known.placement.is_some() {
-            return Ok(());
-        }
-        let placement = Placement {
-            server: self.servers.with_room().server.clone(),
-            database: role_of(known),
-            schema: schema::SCHEMA.to_owned(),
+    /// Makes one more database that stands ready; false when there are enough.
+    pub async fn make_one_ready(&self) -> Result<bool> {
+        let edition = schema::edition();
+        let edition = Edition { name: &edition, schema_version: schema::version() };
+        let Some(planned) = ready::plan(&self.registry, edition, self.ready_databases).await? else {
+            return Ok(false);
         };
-        Ok(runs::place(&self.registry, run, &placement).await?)
+        let server = self.servers.find(planned.server_id).await?;
+        let name = planned.id.own_name();
+        let verifier = self.secret.tenant_roles().verifier(planned.id.as_str(), 1);
+        let role = Role { name: &name, verifier: &verifier };
+        if !server.make_database(&name, role).await? {
+            server.update_database(&name).await?;
+        }
+        match ready::made(&self.registry, &planned).await {
+            // It took so long that somebody else removes it.
+            Err(registry::Error::LeaseLost) => self.remove(&planned).await.map(|()| true),
+            made => Ok(made.map(|()| true)?),
+        }
     }
 
-    async fn database(&self, known: &tenants::Tenant) -> Result {
-        let (server, placement) = self.placed(known)?;
-        let (database, role) = (&placement.database, role_of(known));
-        let mut connection = server.maintenance.acquire().await.map_err(Failure::of_server)?;
-        if !exists(&mut connection, database).await? {
-            Template::ensure(&server).await.map_err(|error| {
-                Failure::passing("The template of new databases could not be made.", error)
-            })?;
-            let clone = format!("create database {database} template {} strategy wal_log", Template::name());
-            let cloned = connection.execute(AssertSqlSafe(clone)).await;
-            // A server that lost its worker in the middle may still have finished the work.
-            if let Err(error) = cloned
-                && !is_code(&error, "42P04")
-            {
-                return Err(Failure::of_server(error));
+    /// Removes one that stands ready and will not be used; false when there is none.
+    pub async fn remove_one_unwanted(&self) -> Result<bool> {
+        let edition = schema::edition();
+        let edition = Edition { name: &edition, schema_version: schema::version() };
+        match ready::claim_unwanted(&self.registry, edition, self.ready_databases).await? {
+            Some(planned) => self.remove(&planned).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn remove(&self, planned: &Planned) -> Result {
+        let name = planned.id.own_name();
+        self.servers.find(planned.server_id).await?.drop_database(&name, &name).await?;
+        Ok(ready::forget(&self.registry, planned).await?)
+    }
+}
+
+impl<'a> Work<'a> {
+    pub async fn begin(tools: &'a Tools, run: &'a Claimed) -> Result<Self> {
+        Ok(Self { tools, run, tenant: tenants::find(&tools.registry, &run.tenant_id).await? })
+    }
+
+    /// The steps that are done by the database being there with its tables and role: it stood ready.
+    pub fn settled(&self) -> &'static [Step] {
+        match self.tenant.schema_version {
+            Some(version) if version == schema::version() => &[Step::Place, Step::Database, Step::Schema],
+            _ => &[],
+        }
+    }
+
+    pub async fn take(&mut self, step: Step) -> Result {
+        let started = Instant::now();
+        match step {
+            Step::Place => self.place().await,
+            Step::Database => self.database().await,
+            Step::Schema => self.schema().await,
+            Step::Office => self.office().await,
+            Step::Open => {
+                Ok(runs::succeed(&self.tools.registry, self.run, schema::version(), started.elapsed())
+                    .await?)
             }
         }
-        let verifier = self.secret.tenant_roles().verifier(known.id.as_str(), known.role_version);
-        let role_and_rights = format!(
-            "do $$ begin
-                 if not exists (select from pg_roles where rolname = '{role}') then
-                     create role {role} login nosuperuser nocreatedb nocreaterole noreplication connection limit 50;
-                 end if;
-             end $$;
-             alter role {role} password '{verifier}';
-             alter role {role} in database {database} set search_path = {};
-             alter role {role} set statement_timeout = '30s';
-             alter role {role} set idle_in_transaction_session_timeout = '60s';
-             revoke all on database {database} from public;
-             grant connect on database {database} to {role};",
-            placement.schema
-        );
-        connection.execute(AssertSqlSafe(role_and_rights)).await.map_err(Failure::of_server)?;
-        Ok(())
     }
 
-    /// `drop role` comes last: until then a repetition finds what is left to do.
-    async fn undo_database(&self, known: &tenants::Tenant) -> Result {
-        let (server, placement) = self.placed(known)?;
-        for statement in [
-            format!("drop database if exists {} with (force)", placement.database),
-            format!("drop role if exists {}", role_of(known)),
-        ] {
-            server.maintenance.execute(AssertSqlSafe(statement)).await.map_err(Failure::of_server)?;
+    /// On a server that answers: one that does not is noted, and the next one is tried.
+    async fn place(&mut self) -> Result {
+        while self.tenant.placement.is_none() {
+            let shared = self.tools.servers.shared_database();
+            let placement = runs::place(&self.tools.registry, self.run, shared).await?;
+            let placement = placement.ok_or_else(|| {
+                Failure::passing("No database server has room for another church just now.", "no server")
+            })?;
+            let server = self.tools.servers.find(placement.server.id).await?;
+            if self.tools.servers.reach(&server).await {
+                self.tenant.placement = Some(placement);
+            }
         }
         Ok(())
     }
 
-    async fn schema(&self, known: &tenants::Tenant) -> Result {
-        let (server, placement) = self.placed(known)?;
-        let mut inside = server.connect(&placement.database).await.map_err(Failure::of_server)?;
-        if schema::version_of(&mut inside, &placement.schema).await? != Some(schema::version()) {
-            schema::migrate(&mut inside, &placement.schema).await?;
+    async fn database(&mut self) -> Result {
+        let (server, placement) = self.placed().await?;
+        let name = self.tenant.id.own_name();
+        let roles = self.tools.secret.tenant_roles();
+        let verifier = roles.verifier(self.tenant.id.as_str(), self.tenant.role_version);
+        let role = Role { name: &name, verifier: &verifier };
+        match self.tenant.isolation {
+            Isolation::Database => {
+                if server.make_database(&placement.database, role).await? {
+                    self.tenant.schema_version = Some(schema::version());
+                }
+                Ok(())
+            }
+            Isolation::Schema => server.make_shared(placement, role).await,
         }
-        schema::grant(&mut inside, &placement.schema, &role_of(known)).await?;
-        inside.close().await.map_err(Failure::of_server)
     }
 
-    async fn office(&self, run: &Claimed, known: &tenants::Tenant) -> Result {
-        let (_, placement) = self.placed(known)?;
-        let founder = Founder::open(&self.secret, known.id.as_str(), &run.sealed).map_err(|error| {
-            Failure::lasting("The signup was sealed with another secret key. Please sign up again.", error)
-        })?;
-        let tenant = self.identity.unfinished(&self.secret, &identity::place(known, placement)).await;
+    async fn schema(&self) -> Result {
+        let (server, placement) = self.placed().await?;
+        match self.tenant.isolation {
+            // A fresh clone.
+            Isolation::Database if self.tenant.schema_version == Some(schema::version()) => Ok(()),
+            Isolation::Database => server.update_database(&placement.database).await,
+            Isolation::Schema => server.update_schema(placement, &self.tenant.id.own_name()).await,
+        }
+    }
+
+    async fn office(&self) -> Result {
+        let (_, placement) = self.placed().await?;
+        let (tools, tenant) = (self.tools, &self.tenant);
+        let founder =
+            Founder::open(&tools.secret, tenant.id.as_str(), &self.run.sealed).map_err(|error| {
+                Failure::lasting(
+                    "The signup was sealed with another secret key. Please sign up again.",
+                    error,
+                )
+            })?;
+        let opened = tools.identity.unfinished(&tools.secret, &identity::place(tenant, placement)).await;
         let first = office::Founder {
             email: &founder.email,
             first_name: &founder.first_name,
             last_name: &founder.last_name,
             password_hash: &founder.password_hash,
         };
-        Ok(office::furnish(&tenant, &first, &known.timezone, &known.country).await?)
+        Ok(office::furnish(&opened, &first, &tenant.timezone, &tenant.country).await?)
     }
 
-    fn placed<'a>(&self, known: &'a tenants::Tenant) -> Result<(Arc<Administered>, &'a Placement)> {
-        let placement = known
-            .placement
-            .as_ref()
-            .ok_or_else(|| Failure::passing("The church has no place yet.", "no placement"))?;
-        let server = self.servers.find(&placement.server).ok_or_else(|| {
-            Failure::lasting("The database server of this church is not known here.", "unknown server")
-        })?;
-        Ok((server, placement))
+    async fn placed(&self) -> Result<(Arc<Administered>, &Placement)> {
+        let placement = self.tenant.placement.as_ref();
+        let placement =
+            placement.ok_or_else(|| Failure::passing("The church has no place yet.", "no placement"))?;
+        Ok((self.tools.servers.find(placement.server.id).await?, placement))
     }
-}
-
-/// The tenant's role; its own database has the same name.
-fn role_of(known: &tenants::Tenant) -> String {
-    // A tenant id is made of lower-case letters and digits only, so that it needs no quoting.
-    format!("tenant_{}", known.id)
-}
-
-async fn exists(connection: &mut PgConnection, database: &str) -> Result<bool> {
-    sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-        .bind(database)
-        .fetch_one(connection)
-        .await
-        .map_err(Failure::of_server)
-}
-
-fn is_code(error: &sqlx::Error, code: &str) -> bool {
-    error.as_database_error().and_then(|db| db.code()).is_some_and(|found| found == code)
 }

@@ -8,9 +8,13 @@ use tenant::schema;
 pub struct Template;
 
 impl Template {
+    /// Whoever has this role may use the tables of a database made from the template, if it may enter
+    /// that database. So a clone needs no rights written into it.
+    pub const TENANTS: &str = "vestry_tenants";
+
     /// The name carries version and content, so that a changed schema never clones an old template.
     pub fn name() -> String {
-        format!("vestry_template_{:04}_{}", schema::version(), schema::fingerprint())
+        format!("vestry_template_{}", schema::edition())
     }
 
     /// Makes the template unless it is there. Any number of processes may call this at once.
@@ -58,6 +62,15 @@ impl Template {
         let mut inside = server.connect(&draft).await.map_err(words)?;
         schema::migrate(&mut inside, schema::SCHEMA).await.map_err(words)?;
         run(&mut inside, "revoke all on schema public from public".into()).await?;
+        run(
+            &mut inside,
+            format!(
+                "do $$ begin create role {0} nologin; exception when duplicate_object then end $$",
+                Self::TENANTS
+            ),
+        )
+        .await?;
+        schema::grant(&mut inside, schema::SCHEMA, Self::TENANTS).await.map_err(words)?;
         inside.close().await.map_err(words)?;
         run(maintenance, format!("alter database {draft} with allow_connections false")).await?;
         run(maintenance, format!("alter database {draft} rename to {name}")).await?;

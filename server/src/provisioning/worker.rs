@@ -1,4 +1,8 @@
-use super::{failure, steps::Tools};
+use super::{
+    failure,
+    steps::{Tools, Work},
+    stock,
+};
 use chrono::Utc;
 use registry::{
     Registry,
@@ -32,6 +36,8 @@ impl Worker {
             let (tools, changes, stop) = (self.tools.clone(), self.changes.subscribe(), self.stop.clone());
             loops.spawn(async move { work(tools, changes, stop).await });
         }
+        loops.spawn(stock::keep(self.tools.clone(), self.changes.subscribe(), self.stop.clone()));
+        loops.spawn(self.tools.servers.clone().watch(self.stop.clone()));
         loops.spawn(housekeeping(self.tools, self.stop));
         while loops.join_next().await.is_some() {}
     }
@@ -123,13 +129,16 @@ async fn try_steps(tools: &Tools, run: &Claimed, at: &mut Step) -> super::steps:
     let begun = Instant::now();
     let before = runs::progress(&tools.registry, run.run_id).await?;
     let taken = before.steps.iter().take_while(|step| step.state == StepState::Succeeded).count();
-    let mut done = None;
-    for step in &Step::ALL[taken..] {
+    let mut work = Work::begin(tools, run).await?;
+    let mut done: Vec<_> = work.settled().iter().skip(taken).map(|step| (*step, Duration::ZERO)).collect();
+    for step in &Step::ALL[taken + done.len()..] {
         *at = *step;
-        runs::advance(&tools.registry, run, done, *step).await?;
+        runs::advance(&tools.registry, run, &done, *step).await?;
         let started = Instant::now();
-        tools.take(*step, run).await?;
-        done = Some((*step, started.elapsed()));
+        work.take(*step).await?;
+        metrics::histogram!("vestry_provisioning_step_seconds", "step" => step.name())
+            .record(started.elapsed());
+        done = vec![(*step, started.elapsed())];
     }
     tracing::info!(tenant = %run.tenant_id, run = %run.run_id, ms = begun.elapsed().as_millis() as u64, "church opened");
     Ok(())

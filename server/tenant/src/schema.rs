@@ -13,8 +13,13 @@ pub fn version() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
+/// The tables this binary works with, by version and content.
+pub fn edition() -> String {
+    format!("{:04}_{}", version(), fingerprint())
+}
+
 /// Tells two sets of migrations apart even when they end with the same number.
-pub fn fingerprint() -> String {
+fn fingerprint() -> String {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     MIGRATIONS.iter().for_each(|migration| context.update(&migration.checksum));
     context.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()

@@ -191,7 +191,7 @@ async fn what_was_abandoned_is_undone_without_a_trace() {
     let old = "update tenants set status = 'failed';
                update provisioning_runs set status = 'failed', finished_at = now() - interval '8 days'";
     db.run(old).await;
-    let worker = server::provisioning::Tools::of(&server.running.installation);
+    let worker = server::provisioning::Tools::of(&server.running.installation, 0);
     assert!(worker.undo_one_abandoned().await.expect("it can be undone"));
     assert!(!worker.undo_one_abandoned().await.expect("there is no other"));
     for table in ["tenants", "admin_emails", "provisioning_runs", "provisioning_events"] {

@@ -39,7 +39,8 @@ impl Registry {
     pub fn config(&self) -> Config {
         let arguments =
             ["vestry", "--addr", "127.0.0.1:0", "--registry-url", &self.url, "--secret-key", &self.secret];
-        Config::parse_from(arguments)
+        // Most tests are about churches that make their database themselves.
+        Config { ready_databases: 0, ..Config::parse_from(arguments) }
     }
 }
 
@@ -93,6 +94,7 @@ impl Process {
     pub async fn start(registry: &Registry) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
         command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
+        command.env("VESTRY_READY_DATABASES", "0");
         Self::run(command).await.unwrap_or_else(|said| panic!("it did not start: {said}"))
     }
 
