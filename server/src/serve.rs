@@ -1,7 +1,7 @@
 //! Starting and stopping.
 
 use crate::{
-    Error,
+    Error, billing,
     config::Config,
     installation::Installation,
     pages::leptos_options,
@@ -25,9 +25,13 @@ pub async fn work(config: Config) -> Result<(), Error> {
     let installation = Installation::open(&config).await?;
     let stop = CancellationToken::new();
     let worker = start_worker(&installation, &stop).await?;
+    let billing = billing::start(&config, &installation, &stop)?;
     told_to_stop().await;
     stop.cancel();
     let _ = worker.await;
+    if let Some(billing) = billing {
+        let _ = billing.worker.await;
+    }
     installation.close().await;
     Ok(())
 }
@@ -36,6 +40,8 @@ pub async fn work(config: Config) -> Result<(), Error> {
 pub struct Running {
     pub addr: SocketAddr,
     pub installation: Installation,
+    /// Unless churches are not billed.
+    pub billing: Option<billing::Running>,
     stop: CancellationToken,
     worker: JoinHandle<()>,
     server: JoinHandle<std::io::Result<()>>,
@@ -50,6 +56,7 @@ impl Running {
         let installation = Installation::open(&config).await?;
         let stop = CancellationToken::new();
         let worker = start_worker(&installation, &stop).await?;
+        let billing = billing::start(&config, &installation, &stop)?;
         let state = AppState {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
@@ -60,7 +67,7 @@ impl Running {
         let stopped = stop.clone().cancelled_owned();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
-        Ok(Self { addr, installation, stop, worker, server })
+        Ok(Self { addr, installation, billing, stop, worker, server })
     }
 
     /// Finishes what runs, then leaves.
@@ -68,6 +75,9 @@ impl Running {
         self.stop.cancel();
         let served = tokio::time::timeout(GRACE, self.server).await;
         let _ = self.worker.await;
+        if let Some(billing) = self.billing {
+            let _ = billing.worker.await;
+        }
         self.installation.close().await;
         match served {
             Ok(Ok(Err(error))) => Err(Error::Serve(error)),

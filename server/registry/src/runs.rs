@@ -368,9 +368,9 @@ pub(crate) fn new_reference() -> String {
 }
 
 /// A write that must find the lease in place.
-struct Held<T>(T);
+pub(crate) struct Held<T>(T);
 
-fn held<T>(query: T) -> Held<T> {
+pub(crate) fn held<T>(query: T) -> Held<T> {
     Held(query)
 }
 
@@ -378,7 +378,7 @@ impl<A> Held<sqlx::query::Query<'_, sqlx::Postgres, A>>
 where
     A: Send + sqlx::IntoArguments<sqlx::Postgres>,
 {
-    async fn execute(self, pool: &sqlx::PgPool) -> Result<()> {
+    pub(crate) async fn execute(self, pool: &sqlx::PgPool) -> Result<()> {
         let done = self.0.execute(pool).await?;
         (done.rows_affected() > 0).then_some(()).ok_or(Error::LeaseLost)
     }
@@ -388,6 +388,6 @@ fn millis(duration: Duration) -> i32 {
     duration.as_millis().try_into().unwrap_or(i32::MAX)
 }
 
-fn interval(duration: Duration) -> sqlx::postgres::types::PgInterval {
+pub(crate) fn interval(duration: Duration) -> sqlx::postgres::types::PgInterval {
     sqlx::postgres::types::PgInterval { months: 0, days: 0, microseconds: duration.as_micros() as i64 }
 }
