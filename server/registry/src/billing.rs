@@ -192,6 +192,14 @@ pub async fn postpone(
     .await
 }
 
+/// Makes every failing job due at once.
+pub async fn retry_failing(registry: &Registry) -> Result<()> {
+    sqlx::query!("update billing_jobs set next_attempt_at = now() where failing and next_attempt_at > now()")
+        .execute(&registry.pool)
+        .await?;
+    Ok(())
+}
+
 /// Gives the job back untried, for whoever is next.
 pub async fn release(registry: &Registry, job: &Claimed) -> Result<()> {
     held(sqlx::query!(

@@ -31,6 +31,10 @@ pub struct Worker<B> {
 
 impl<B: Billing> Worker<B> {
     pub async fn run(mut self) {
+        // Whoever starts it may just have set right what was refused.
+        if let Err(error) = billing::retry_failing(&self.registry).await {
+            tracing::warn!(%error, "refused billing is tried again later");
+        }
         while !self.stop.is_cancelled() {
             let wait = match self.turn().await {
                 Ok(None) => continue,
@@ -69,34 +73,32 @@ impl<B: Billing> Worker<B> {
     }
 
     async fn attempt(&mut self, job: &Claimed) -> registry::Result<()> {
-        let (customer, made) = tokio::select! {
+        let made = tokio::select! {
             () = self.stop.cancelled() => return billing::release(&self.registry, job).await,
             made = self.make(job) => made,
         };
-        match (customer, made) {
-            (Some(customer), Ok(subscription)) => {
+        match made {
+            Ok((customer, subscription)) => {
                 self.breaker.answered();
                 self.key_refused = false;
                 billing::finish(&self.registry, job, &customer, subscription.as_ref()).await?;
                 tracing::info!(tenant = %job.tenant_id, attempts = job.attempts, "church is billed");
                 Ok(())
             }
-            (customer, Err(failure)) => self.put_off(job, customer.as_deref(), &failure).await,
-            (None, Ok(_)) => billing::release(&self.registry, job).await,
+            Err((customer, failure)) => self.put_off(job, customer.as_deref(), &failure).await,
         }
     }
 
-    /// The customer, as soon as there is one, and what came of the rest.
-    async fn make(&self, job: &Claimed) -> (Option<String>, Result<Option<Subscription>, Failure>) {
+    /// Makes what is missing; a failure comes with the customer, if there is one already.
+    async fn make(&self, job: &Claimed) -> Result<(String, Option<Subscription>), (Option<String>, Failure)> {
         let customer = match &job.customer {
             Some(customer) => customer.clone(),
-            None => match self.billing.customer(job).await {
-                Ok(customer) => customer,
-                Err(failure) => return (None, Err(failure)),
-            },
+            None => self.billing.customer(job).await.map_err(|failure| (None, failure))?,
         };
-        let subscription = self.billing.subscription(job, &customer).await;
-        (Some(customer), subscription)
+        match self.billing.subscription(job, &customer).await {
+            Ok(subscription) => Ok((customer, subscription)),
+            Err(failure) => Err((Some(customer), failure)),
+        }
     }
 
     async fn put_off(

@@ -39,7 +39,8 @@ impl Registry {
     pub fn config(&self) -> Config {
         let arguments =
             ["vestry", "--addr", "127.0.0.1:0", "--registry-url", &self.url, "--secret-key", &self.secret];
-        Config::parse_from(arguments)
+        // No test calls the real Stripe, whatever is set around it.
+        Config { stripe_secret_key: None, stripe_price: None, ..Config::parse_from(arguments) }
     }
 }
 
@@ -56,7 +57,11 @@ impl TestServer {
 
     /// One more server on a registry.
     pub async fn on(registry: &Registry) -> Self {
-        let running = Running::start(registry.config()).await.unwrap_or_else(|error| panic!("{error}"));
+        Self::configured(registry, registry.config()).await
+    }
+
+    pub async fn configured(registry: &Registry, config: Config) -> Self {
+        let running = Running::start(config).await.unwrap_or_else(|error| panic!("{error}"));
         Self { registry: registry.clone(), running }
     }
 
@@ -81,8 +86,14 @@ pub struct Process {
 
 impl Process {
     pub async fn start(registry: &Registry) -> Self {
+        Self::configured(registry, |_| {}).await
+    }
+
+    pub async fn configured(registry: &Registry, configure: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
         command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
+        command.env_remove("STRIPE_SECRET_KEY").env_remove("STRIPE_PRICE");
+        configure(&mut command);
         Self::run(command).await.unwrap_or_else(|said| panic!("it did not start: {said}"))
     }
 
