@@ -53,7 +53,7 @@ struct World {
     answered: HashMap<String, (HashMap<String, String>, StatusCode, Value)>,
     /// Lists are empty: what was made is not to be seen yet.
     blind: bool,
-    /// Whatever is made, its answer does not leave.
+    /// What is asked is done, and the answer does not leave.
     mute: bool,
 }
 
@@ -116,7 +116,7 @@ impl Stripe {
         self.change(|world| world.blind = true);
     }
 
-    /// From now on answers to what is made stay here; or no longer.
+    /// From now on calls are carried out and not answered; or answered again.
     pub fn mute(&self, mute: bool) {
         self.change(|world| world.mute = mute);
     }
@@ -188,9 +188,7 @@ async fn answer(
         });
     });
     let (status, body) = answered.expect("there is an answer");
-    if method == Method::POST {
-        stripe.until(|stripe| stripe.with(|world| !world.mute)).await;
-    }
+    stripe.until(|stripe| stripe.with(|world| !world.mute)).await;
     match body["error"]["retry_after"].as_u64() {
         Some(seconds) => (status, [("retry-after", seconds.to_string())], body.to_string()).into_response(),
         None => (status, body.to_string()).into_response(),
