@@ -2,3 +2,5 @@
 alter table database_servers add administrator bytea;
 -- Since when nobody has reached it; no church is placed there meanwhile.
 alter table database_servers add unreachable_since timestamptz;
+
+comment on column tenants.region is 'Where the church asked its data to be kept; null for wherever there is room.';

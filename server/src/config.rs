@@ -1,6 +1,6 @@
 use crate::commands::{servers, tenants};
-use clap::{Parser, Subcommand, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::{net::SocketAddr, num::ParseIntError, path::PathBuf, time::Duration};
 
 /// The office that churches run on: every church owns its own database.
 #[derive(Clone, Debug, Parser)]
@@ -51,6 +51,43 @@ pub struct Config {
     /// The address people see, for cookies and links. Unset: http:// and VESTRY_ADDR.
     #[arg(long, env = "VESTRY_PUBLIC_URL", global = true)]
     pub public_url: Option<String>,
+
+    /// Stripe's secret key (sk_…), or a restricted one (rk_…) that may write customers and subscriptions.
+    /// Unset: trials without billing.
+    #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true, global = true)]
+    pub stripe_secret_key: Option<String>,
+
+    /// Where Stripe is reached.
+    #[arg(long, env = "STRIPE_API_URL", default_value = "https://api.stripe.com", global = true)]
+    pub stripe_api_url: String,
+
+    /// The price (price_…) that a church is subscribed to, to be billed when its trial of 14 days is over.
+    /// Unset: churches become customers only, and the trial is Vestry's own.
+    #[arg(long, env = "STRIPE_PRICE", global = true)]
+    pub stripe_price: Option<String>,
+
+    #[command(flatten)]
+    pub stripe_patience: Patience,
+}
+
+/// How long Stripe is waited for. Not for operators: tests have less patience.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Patience {
+    /// A call is given up after so many milliseconds.
+    #[arg(long = "stripe-deadline", default_value = "10000", hide = true, global = true, value_parser = millis)]
+    pub deadline: Duration,
+
+    /// From the first attempt at a job to the second.
+    #[arg(long = "stripe-backoff", default_value = "1000", hide = true, global = true, value_parser = millis)]
+    pub backoff: Duration,
+
+    /// No call is made for so long after several in a row have failed.
+    #[arg(long = "stripe-pause", default_value = "30000", hide = true, global = true, value_parser = millis)]
+    pub pause: Duration,
+}
+
+fn millis(given: &str) -> Result<Duration, ParseIntError> {
+    given.parse().map(Duration::from_millis)
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

@@ -25,6 +25,16 @@ pub enum Error {
     Embedded(#[from] embedded::Error),
     #[error("the registry could not be opened: {}", causes(.0))]
     Registry(#[from] registry::Error),
+    #[error(
+        "STRIPE_SECRET_KEY cannot be a key: it has characters that no key has. Copy it anew from Stripe's dashboard"
+    )]
+    StripeKey,
+    #[error("STRIPE_API_URL is not an address: it looks like https://api.stripe.com")]
+    StripeUrl,
+    #[error(
+        "Stripe cannot be called over TLS ({0}): install the system's root certificates (package ca-certificates)"
+    )]
+    StripeClient(String),
     #[error("the template of new databases could not be made: {0}")]
     Template(String),
     /// An operator's command that cannot be carried out.

@@ -5,12 +5,14 @@
 //! | `config` | what can be set, and its defaults |
 //! | `installation` | the registry, the secret and the embedded PostgreSQL, opened together |
 //! | `provisioning` | how a tenant is made, step by step |
+//! | `billing` | how an open church becomes a customer of Stripe |
 //! | `router` | every address that is answered, and what stands before all of them |
 //! | `pages` | how a page of the app is rendered for the person who asks |
 //! | `events` | progress as server-sent events |
 //! | `assets` | the files the browser needs, carried inside the binary |
 //! | `serve` | starting and stopping all of it |
 
+pub mod billing;
 pub mod commands;
 pub mod config;
 pub mod installation;

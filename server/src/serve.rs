@@ -1,7 +1,7 @@
 //! Starting and stopping.
 
 use crate::{
-    Error,
+    Error, billing,
     budget::Share,
     config::Config,
     installation::Installation,
@@ -28,9 +28,13 @@ pub async fn work(config: Config) -> Result<(), Error> {
     let budget = config.connection_budget as usize;
     let share = Share::claim(&installation, budget, CONNECTIONS_OF_A_WORKER).await?;
     let worker = start_worker(&installation, &config, &stop).await?;
+    let billing = billing::start(&config, &installation, &stop)?;
     told_to_stop().await;
     stop.cancel();
     let _ = worker.await;
+    if let Some(billing) = billing {
+        let _ = billing.worker.await;
+    }
     share.leave().await;
     installation.close().await;
     Ok(())
@@ -40,6 +44,8 @@ pub async fn work(config: Config) -> Result<(), Error> {
 pub struct Running {
     pub addr: SocketAddr,
     pub installation: Installation,
+    /// Unless churches are not billed.
+    pub billing: Option<billing::Running>,
     stop: CancellationToken,
     worker: JoinHandle<()>,
     share: Share,
@@ -57,6 +63,7 @@ impl Running {
         let budget = config.connection_budget as usize;
         let share = Share::claim(&installation, budget, budget).await?;
         let worker = start_worker(&installation, &config, &stop).await?;
+        let billing = billing::start(&config, &installation, &stop)?;
         let state = AppState {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
@@ -67,7 +74,7 @@ impl Running {
         let stopped = stop.clone().cancelled_owned();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
-        Ok(Self { addr, installation, stop, worker, share, server })
+        Ok(Self { addr, installation, billing, stop, worker, share, server })
     }
 
     /// Finishes what runs, then leaves.
@@ -75,6 +82,9 @@ impl Running {
         self.stop.cancel();
         let served = tokio::time::timeout(GRACE, self.server).await;
         let _ = self.worker.await;
+        if let Some(billing) = self.billing {
+            let _ = billing.worker.await;
+        }
         self.share.leave().await;
         self.installation.close().await;
         match served {

@@ -9,6 +9,7 @@
 //!   process hears it through [`changes::Changes`].
 //! - A run is written to only by the worker that holds its lease ([`runs::Claimed`]).
 
+pub mod billing;
 pub mod changes;
 pub mod processes;
 pub mod ready;

@@ -37,7 +37,7 @@ pub(crate) async fn take(
                            where r.edition = $1 and r.ready_at is not null
                              and s.state = 'open' and s.unreachable_since is null
                              and ($2::text is null or s.region = $2)
-                           order by s.name = 'primary' desc, r.ready_at
+                           order by s.region = (select p.region from database_servers p where p.name = 'primary') desc, r.ready_at
                            limit 1
                              for update of r skip locked)
              returning id, server_id

@@ -206,7 +206,8 @@ pub async fn advance(
     .await
 }
 
-/// Places the tenant on the emptiest server of its region that has room, and writes it down. `None`
+/// Places the tenant on the emptiest server that has room, of the region it asked for, or else that of
+/// the first server, and writes it down. `None`
 /// when there is no such server.
 pub async fn place(
     registry: &Registry,
@@ -221,7 +222,8 @@ pub async fn place(
             and (t.region is null or t.region = s.region)
             and (select count(*) from tenants o where o.server_id = s.id)
               + (select count(*) from ready_databases r where r.server_id = s.id) < s.max_tenants
-          order by (select count(*) from tenants o where o.server_id = s.id), s.name
+          order by s.region = (select p.region from database_servers p where p.name = 'primary') desc,
+                   (select count(*) from tenants o where o.server_id = s.id), s.name <> 'primary', s.name
           limit 1
             for update of s",
         claimed.tenant_id.as_str(),
@@ -231,16 +233,15 @@ pub async fn place(
     let Some(server) = server else { return Ok(None) };
     let tenant = sqlx::query!(
         r#"update tenants t
-            set server_id = $3, region = $4, updated_at = now(),
-                database_name = case isolation when 'schema' then $5 else $6 end,
-                schema_name = case isolation when 'schema' then $6 else $7 end
+            set server_id = $3, updated_at = now(),
+                database_name = case isolation when 'schema' then $4 else $5 end,
+                schema_name = case isolation when 'schema' then $5 else $6 end
            from provisioning_runs r
           where r.id = $1 and r.lease = $2 and t.id = r.tenant_id
          returning t.database_name as "database_name!", t.schema_name as "schema_name!""#,
         claimed.run_id,
         claimed.lease,
         server.id,
-        server.region,
         shared_database,
         claimed.tenant_id.own_name(),
         OWN_SCHEMA,
@@ -411,9 +412,9 @@ pub(crate) fn new_reference() -> String {
 }
 
 /// A write that must find the lease in place.
-struct Held<T>(T);
+pub(crate) struct Held<T>(T);
 
-fn held<T>(query: T) -> Held<T> {
+pub(crate) fn held<T>(query: T) -> Held<T> {
     Held(query)
 }
 
@@ -421,7 +422,7 @@ impl<A> Held<sqlx::query::Query<'_, sqlx::Postgres, A>>
 where
     A: Send + sqlx::IntoArguments<sqlx::Postgres>,
 {
-    async fn execute(self, pool: &sqlx::PgPool) -> Result<()> {
+    pub(crate) async fn execute(self, pool: &sqlx::PgPool) -> Result<()> {
         let done = self.0.execute(pool).await?;
         (done.rows_affected() > 0).then_some(()).ok_or(Error::LeaseLost)
     }

@@ -77,7 +77,7 @@ pub async fn accept(
         seal(&tenant_id),
         signup.idempotency_key,
         signup.isolation.name(),
-        server.as_ref().map(|server| server.region.as_str()).or(signup.region),
+        signup.region,
         server.as_ref().map(|server| server.id),
         server.is_some().then(|| tenant_id.own_name()),
         server.is_some().then_some(OWN_SCHEMA),

@@ -1,4 +1,4 @@
-use crate::{Error, Registry, Result, servers::Server};
+use crate::{Error, Registry, Result, billing, servers::Server};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::{fmt, str::FromStr};
@@ -100,6 +100,7 @@ pub struct Tenant {
     pub timezone: String,
     pub subscription_status: String,
     pub trial_ends_at: DateTime<Utc>,
+    pub billing: billing::State,
     pub schema_version: Option<i64>,
     pub role_version: i32,
     /// Null until provisioning has placed it.
@@ -123,6 +124,8 @@ struct Row {
     timezone: String,
     subscription_status: String,
     trial_ends_at: DateTime<Utc>,
+    stripe_customer_id: Option<String>,
+    billing_failing: Option<bool>,
     schema_version: Option<i64>,
     role_version: i32,
     database_name: Option<String>,
@@ -154,11 +157,13 @@ pub async fn find(registry: &Registry, id: &TenantId) -> Result<Tenant> {
     let row = sqlx::query_as!(
         Row,
         r#"select t.id, t.name, t.isolation, t.status, t.country, t.timezone, t.subscription_status, t.trial_ends_at,
+                  t.stripe_customer_id, j.failing as "billing_failing?",
                   t.schema_version, t.role_version, t.database_name, t.schema_name,
                   s.id as "server_id?", s.name as "server_name?", s.region as "region?",
                   s.host as "host?", s.port as "port?"
              from tenants t
              left join database_servers s on s.id = t.server_id
+             left join billing_jobs j on j.tenant_id = t.id
             where t.id = $1"#,
         id.as_str(),
     )
@@ -167,6 +172,7 @@ pub async fn find(registry: &Registry, id: &TenantId) -> Result<Tenant> {
     .ok_or(Error::NotFound)?;
     Ok(Tenant {
         placement: row.placement(),
+        billing: billing::State::of(row.stripe_customer_id.as_deref(), row.billing_failing),
         id: TenantId(row.id),
         status: Status::from_column(&row.status),
         isolation: Isolation::from_column(&row.isolation),
@@ -264,7 +270,7 @@ async fn listed(
     limit: i64,
 ) -> Result<Vec<Listed>> {
     let rows = sqlx::query!(
-        r#"select t.id, t.name, t.status, t.isolation, s.name as "server?", t.region, t.database_name,
+        r#"select t.id, t.name, t.status, t.isolation, s.name as "server?", coalesce(s.region, t.region) as region, t.database_name,
                   t.schema_name, t.schema_version, t.created_at, t.trial_ends_at
              from tenants t
              left join database_servers s on s.id = t.server_id

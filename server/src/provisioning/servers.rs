@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// The database that every server has. All processes meet here: a lock taken in it holds for the whole server.
 const MAINTENANCE: &str = "postgres";
 /// How often every server is asked whether it answers, and how long it may take.
-const LOOK_AROUND: Duration = Duration::from_secs(5);
+const LOOK_AROUND: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(2);
 
 /// The database servers as their administrator sees them: may make databases and roles.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 /// Cloning more databases than this at a time makes none of them ready sooner.
 const AT_ONCE: usize = 2;
 /// A step that fails for a passing reason is tried so often before the person is told.
-const ATTEMPTS: i32 = 5;
+const ATTEMPTS: i32 = 7;
 /// How often is looked for work that nobody announced.
 const LOOK_AROUND: Duration = Duration::from_secs(3);
 const HOUSEKEEPING: Duration = Duration::from_secs(60);

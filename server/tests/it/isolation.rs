@@ -85,8 +85,13 @@ async fn a_tenants_role_owns_nothing_and_changes_no_table() {
         "select rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls from pg_roles where rolname = '{own}'"
     );
     assert!(!db.one::<bool>(&rights).await);
-    let member = format!("select count(*) from pg_auth_members where member = '{own}'::regrole");
-    assert_eq!(db.one::<i64>(&member).await, 0);
+    // The rights that every tenant has in its own database, and no way out of it.
+    let member = format!(
+        "select string_agg(roleid::regrole::text, ',') from pg_auth_members where member = '{own}'::regrole"
+    );
+    assert_eq!(db.one::<String>(&member).await, "vestry_tenants");
+    let rights = "select rolsuper or rolcreatedb or rolcreaterole or rolcanlogin from pg_roles where rolname = 'vestry_tenants'";
+    assert!(!db.one::<bool>(rights).await);
     let mut inside = church.db().await;
     let owned = format!("select count(*) from pg_class where relowner = '{own}'::regrole");
     assert_eq!(inside.one::<i64>(&owned).await, 0);

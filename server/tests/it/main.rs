@@ -1,13 +1,20 @@
 //! Vestry from outside: over HTTP, against a real PostgreSQL, with two real churches where isolation is
 //! in question, and a look at the rows. A file for each feature.
 
+// Stripe's objects are long.
+#![recursion_limit = "256"]
+
 mod harness;
 
+mod billing;
 mod branches;
 mod isolation;
 mod members;
 mod pools;
 mod provisioning;
+mod ready;
+mod servers;
 mod sessions;
 mod signup;
 mod start;
+mod tenants;

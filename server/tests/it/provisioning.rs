@@ -62,33 +62,33 @@ async fn killed_at((step, state): (&str, &str), written: bool) {
 async fn a_step_that_fails_for_good_says_why_and_can_be_tried_again() {
     let server = TestServer::start().await;
     let mut db = server.db().await;
-    // No server is ever called this, so that the church's place is not known to the worker.
+    // The founder is sealed as with another key; what was sealed is kept for the second try.
     db.run(
-        "create function misplace() returns trigger language plpgsql as $$
+        "create table sealed_before (sealed bytea);
+         create function spoil() returns trigger language plpgsql as $$
          begin
-             insert into database_servers (id, name, region, host, port)
-             values (gen_random_uuid(), 'gone', 'local', '/nowhere', 1) on conflict do nothing;
-             new.server_id := (select id from database_servers where name = 'gone');
+             insert into sealed_before values (new.sealed);
+             new.sealed := '\\x00'::bytea || new.sealed;
              return new;
          end $$;
-         create trigger misplace before update of server_id on tenants for each row execute function misplace();",
+         create trigger spoil before insert on provisioning_runs for each row execute function spoil();",
     )
     .await;
     let browser = server.browser();
     let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
     let last = watch(&browser, &opening).await;
     assert_eq!(last["status"], "failed");
-    assert_eq!(last["steps"][1]["error"], "The database server of this church is not known here.");
+    let reason = "The signup was sealed with another secret key. Please sign up again.";
+    assert_eq!(last["steps"][3]["error"], reason);
 
     let page = browser.get(&opening).await.expect(200);
     assert_eq!(page.text("h1"), "Grace Chapel is not open yet");
-    assert_eq!(page.text(".run .why"), "The database server of this church is not known here.");
+    assert_eq!(page.text(".run .why"), reason);
     assert_eq!(page.text(".reference").len(), 7, "a reference to read out");
     assert_eq!(page.text(".actions button"), "Try again");
     assert_eq!(db.one::<String>("select status from tenants").await, "failed");
 
-    db.run("drop trigger misplace on tenants; update tenants set server_id = null, database_name = null, schema_name = null").await;
-    db.run("delete from provisioning_events where step = 'place'").await;
+    db.run("update provisioning_runs set sealed = (select sealed from sealed_before)").await;
     assert_eq!(browser.post(&opening, &[("again", "1")]).await.location(), opening);
     assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
     assert_eq!(db.one::<String>("select status from tenants").await, "active");

@@ -11,6 +11,7 @@ fn binary(folder: &Path) -> Command {
         "VESTRY_REGISTRY_URL",
         "VESTRY_SECRET_KEY",
         "VESTRY_DATA_DIR",
+        "STRIPE_SECRET_KEY",
         "PGHOST",
         "PGPORT",
         "PGUSER",

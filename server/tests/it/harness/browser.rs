@@ -111,6 +111,7 @@ impl Page {
         self.header("location")
     }
 
+    #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.words());
         self

@@ -14,9 +14,14 @@ pub struct Church {
 impl Church {
     /// Signs up, waits until the office is open, and goes in.
     pub async fn open(server: &TestServer, name: &str) -> Self {
+        Self::open_in(server, name, "").await
+    }
+
+    /// The same in a region.
+    pub async fn open_in(server: &TestServer, name: &str, region: &str) -> Self {
         let browser = server.browser();
         let email = format!("owner@{}.example.org", name.to_lowercase().replace(' ', "-"));
-        let opening = sign_up(&browser, name, &email).await;
+        let opening = sign_up_in(&browser, name, &email, region).await;
         let last = watch(&browser, &opening).await;
         assert_eq!(last["status"], "succeeded", "{last}");
         assert_eq!(browser.post(&opening, &[("enter", "1")]).await.location(), "/");
@@ -64,7 +69,11 @@ impl Church {
 
 /// Fills in both steps; where it leads.
 pub async fn sign_up(browser: &Browser, church: &str, email: &str) -> String {
-    let query = [("church", church), ("country", "KE"), ("timezone", "Africa/Nairobi")];
+    sign_up_in(browser, church, email, "").await
+}
+
+pub async fn sign_up_in(browser: &Browser, church: &str, email: &str, region: &str) -> String {
+    let query = [("church", church), ("country", "KE"), ("timezone", "Africa/Nairobi"), ("region", region)];
     let query = serde_urlencoded::to_string(query).expect("a query");
     let you = format!("/signup/you?{query}");
     let key = browser.get(&you).await.expect(200).value("key");

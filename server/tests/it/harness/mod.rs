@@ -4,8 +4,10 @@ mod browser;
 mod church;
 mod cluster;
 mod server;
+mod stripe;
 
 pub use browser::{Browser, Page};
-pub use church::{Church, PASSWORD, sign_up, watch};
+pub use church::{Church, PASSWORD, sign_up, sign_up_in, watch};
 pub use cluster::{Db, cluster};
-pub use server::{Process, Registry, TestServer};
+pub use server::{Process, Registry, TestServer, command};
+pub use stripe::{Stripe, Trouble};

@@ -39,8 +39,14 @@ impl Registry {
     pub fn config(&self) -> Config {
         let arguments =
             ["vestry", "--addr", "127.0.0.1:0", "--registry-url", &self.url, "--secret-key", &self.secret];
-        // Most tests are about churches that make their database themselves.
-        Config { ready_databases: 0, ..Config::parse_from(arguments) }
+        Config {
+            // Most tests are about churches that make their database themselves.
+            ready_databases: 0,
+            // No test calls the real Stripe, whatever is set around it.
+            stripe_secret_key: None,
+            stripe_price: None,
+            ..Config::parse_from(arguments)
+        }
     }
 }
 
@@ -92,9 +98,15 @@ pub struct Process {
 
 impl Process {
     pub async fn start(registry: &Registry) -> Self {
+        Self::configured(registry, |_| {}).await
+    }
+
+    pub async fn configured(registry: &Registry, configure: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
         command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
         command.env("VESTRY_READY_DATABASES", "0");
+        command.env_remove("STRIPE_SECRET_KEY").env_remove("STRIPE_PRICE");
+        configure(&mut command);
         Self::run(command).await.unwrap_or_else(|said| panic!("it did not start: {said}"))
     }
 
@@ -126,5 +138,18 @@ impl Process {
         let pid = self.child.id().expect("it runs").to_string();
         Command::new("kill").arg(pid).status().await.expect("kill");
         self.child.wait().await.expect("it ends")
+    }
+}
+
+/// Carries out an operator's command on an installation; what it prints, or else what it complains of.
+pub async fn command(registry: &Registry, arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
+    command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
+    command.env("RUST_LOG", "error");
+    let output = command.args(arguments).output().await.expect("the binary can be run");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match output.status.success() {
+        true => Ok(said(&output.stdout)),
+        false => Err(said(&output.stderr)),
     }
 }
