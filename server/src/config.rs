@@ -48,6 +48,14 @@ pub struct Config {
     #[arg(long, env = "VESTRY_ISOLATION", value_enum, default_value_t, global = true)]
     pub isolation: Isolation,
 
+    /// What an operator's program shows, as a bearer token, to read /metrics. Unset: only from this machine.
+    #[arg(long, env = "VESTRY_OPERATOR_TOKEN", hide_env_values = true, global = true)]
+    pub operator_token: Option<String>,
+
+    /// How the log is written, to stderr: lines for people, or JSON for programs.
+    #[arg(long, env = "VESTRY_LOG", value_enum, default_value_t, global = true)]
+    pub log: Log,
+
     /// The address people see, for cookies and links. Unset: http:// and VESTRY_ADDR.
     #[arg(long, env = "VESTRY_PUBLIC_URL", global = true)]
     pub public_url: Option<String>,
@@ -91,6 +99,13 @@ fn millis(given: &str) -> Result<Duration, ParseIntError> {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Log {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Isolation {
     #[default]
     Database,

@@ -1,5 +1,8 @@
 use crate::router::AppState;
 use axum::{extract::State, http::StatusCode};
+use identity::{Identity, Secret};
+use registry::{Registry, tenants};
+use std::time::{Duration, Instant};
 
 /// The process lives.
 pub async fn live() -> &'static str {
@@ -11,5 +14,33 @@ pub async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) 
     match state.registry.ping().await {
         Ok(()) => (StatusCode::OK, "ok"),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the registry does not answer"),
+    }
+}
+
+/// How often some tenant's database is asked whether it answers.
+const SAMPLE: Duration = Duration::from_secs(5);
+
+/// Opens one church after another, as its people would, for as long as the process lives.
+pub async fn sample(registry: Registry, identity: Identity, secret: Secret) {
+    loop {
+        tokio::time::sleep(SAMPLE).await;
+        // People come first.
+        if identity.connections().iter().any(|server| server.waiting > 0) {
+            continue;
+        }
+        let Ok(Some(id)) = tenants::any_active(&registry).await else { continue };
+        let Ok(known) = tenants::find(&registry, &id).await else { continue };
+        let Some(placement) = &known.placement else { continue };
+        let started = Instant::now();
+        let tenant = identity.unfinished(&secret, &identity::place(&known, placement)).await;
+        let result = match tenant::health::ping(&tenant).await {
+            Ok(()) => "ok",
+            Err(error) => {
+                tracing::warn!(tenant = %id, server = placement.server.name, %error, "a church's database does not answer");
+                "failed"
+            }
+        };
+        let labels = [("server", placement.server.name.clone()), ("result", result.to_owned())];
+        metrics::histogram!("vestry_tenant_check_seconds", &labels).record(started.elapsed());
     }
 }

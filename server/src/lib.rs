@@ -25,6 +25,7 @@ mod budget;
 mod error;
 mod events;
 mod health;
+mod metrics;
 mod pages;
 mod router;
 

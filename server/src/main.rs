@@ -1,7 +1,7 @@
 use clap::Parser;
 use server::{
     commands::{servers, tenants},
-    config::{Command, Config},
+    config::{Command, Config, Log},
     installation::Installation,
     serve,
 };
@@ -13,7 +13,12 @@ fn main() -> ExitCode {
     let config = Config::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "info,sqlx=warn,sqlx::postgres::notice=off,tower_sessions=error".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    match config.log {
+        Log::Text => log.init(),
+        Log::Json => log.json().flatten_event(true).init(),
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(server::Error::Runtime).and_then(|runtime| {
         runtime.block_on(async {

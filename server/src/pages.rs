@@ -107,7 +107,12 @@ async fn answer(state: AppState, request: Request, page: Page, who: Who) -> Resp
     let (office, page) = match who {
         Who::Anybody => (None, page),
         Who::SignedIn => match state.identity.resolve(&session).await {
-            Ok(office) => (office, page),
+            Ok(office) => {
+                if let Some(office) = &office {
+                    tracing::Span::current().record("tenant", office.tenant.id());
+                }
+                (office, page)
+            }
             Err(error) => {
                 let failure = Arc::new(std::sync::Mutex::new(Some(Failure::from(error))));
                 let failed: Page = Arc::new(move |_, _, _| {

@@ -1,6 +1,6 @@
 //! Every address that is answered.
 
-use crate::{assets, events, health, pages, pages::private, pages::public};
+use crate::{assets, events, health, metrics, pages, pages::private, pages::public};
 use app::{branches, members, provisioning, sessions, signup};
 use axum::{
     Router,
@@ -13,6 +13,7 @@ use axum::{
 use identity::Identity;
 use leptos::prelude::LeptosOptions;
 use registry::{Registry, changes::Changes};
+use std::sync::Arc;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -31,6 +32,7 @@ pub struct AppState {
     pub changes: Changes,
     pub identity: Identity,
     pub leptos: LeptosOptions,
+    pub operator_token: Option<Arc<str>>,
 }
 
 /// A session nobody uses for so long ends.
@@ -78,6 +80,7 @@ pub fn router(state: AppState, https: bool) -> Router {
         .route("/opening/{id}/events", get(events::progress))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
@@ -136,5 +139,5 @@ async fn headers(request: Request, next: Next) -> Response {
 /// What every line of the log about a request carries. No query: it may hold what people search for.
 fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), id)
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), id, tenant = tracing::field::Empty)
 }

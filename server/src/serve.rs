@@ -4,7 +4,9 @@ use crate::{
     Error, billing,
     budget::Share,
     config::Config,
+    health,
     installation::Installation,
+    metrics,
     pages::leptos_options,
     provisioning::{Template, Tools, Worker},
     router::{AppState, router},
@@ -49,6 +51,7 @@ pub struct Running {
     stop: CancellationToken,
     worker: JoinHandle<()>,
     share: Share,
+    sampling: JoinHandle<()>,
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -58,28 +61,36 @@ impl Running {
         let listening = |source| Error::Listen { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(listening)?;
         let addr = listener.local_addr().map_err(listening)?;
+        metrics::recorder();
         let installation = Installation::open(&config).await?;
         let stop = CancellationToken::new();
         let budget = config.connection_budget as usize;
         let share = Share::claim(&installation, budget, budget).await?;
         let worker = start_worker(&installation, &config, &stop).await?;
         let billing = billing::start(&config, &installation, &stop)?;
+        let sampling = tokio::spawn(health::sample(
+            installation.registry.clone(),
+            installation.identity.clone(),
+            installation.secret.clone(),
+        ));
         let state = AppState {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
             identity: installation.identity.clone(),
             leptos: leptos_options(),
+            operator_token: config.operator_token.as_deref().map(Into::into),
         };
         let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
-        Ok(Self { addr, installation, billing, stop, worker, share, server })
+        Ok(Self { addr, installation, billing, stop, worker, share, sampling, server })
     }
 
     /// Finishes what runs, then leaves.
     pub async fn stop(self) -> Result<(), Error> {
         self.stop.cancel();
+        self.sampling.abort();
         let served = tokio::time::timeout(GRACE, self.server).await;
         let _ = self.worker.await;
         if let Some(billing) = self.billing {

@@ -51,6 +51,9 @@ impl Identity {
             idempotency_key: new.idempotency_key.as_deref(),
         };
         let seal = |tenant_id: &TenantId| founder.seal(&self.secret, tenant_id.as_str());
-        Ok(signups::accept(&self.registry, signup, seal).await?)
+        let accepted = signups::accept(&self.registry, signup, seal).await;
+        let result = if accepted.is_ok() { "accepted" } else { "refused" };
+        metrics::counter!("vestry_signups_total", "result" => result).increment(1);
+        Ok(accepted?)
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod billing;
 pub mod changes;
+pub mod counts;
 pub mod processes;
 pub mod ready;
 pub mod runs;

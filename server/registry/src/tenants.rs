@@ -325,10 +325,10 @@ async fn change(registry: &Registry, id: &TenantId, from: &str, to: &str) -> Res
     changed.ok_or(Error::NotFound)
 }
 
-/// How many tenants there are of each status.
-pub async fn count(registry: &Registry) -> Result<Vec<(String, i64)>> {
-    let rows = sqlx::query!(r#"select status, count(*) as "count!" from tenants group by status"#)
-        .fetch_all(&registry.pool)
+/// Some active tenant, any of them.
+pub async fn any_active(registry: &Registry) -> Result<Option<TenantId>> {
+    let id = sqlx::query_scalar!("select id from tenants where status = 'active' order by random() limit 1")
+        .fetch_optional(&registry.pool)
         .await?;
-    Ok(rows.into_iter().map(|row| (row.status, row.count)).collect())
+    Ok(id.map(TenantId))
 }

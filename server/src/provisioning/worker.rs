@@ -46,7 +46,10 @@ impl Worker {
 async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match runs::claim(&tools.registry).await {
-            Ok(Some(run)) => carry_out(&tools, &run).await,
+            Ok(Some(run)) => tokio::select! {
+                () = carry_out(&tools, &run) => {}
+                () = asked_to_hurry(&stop) => hand_back(&tools, &run).await,
+            },
             Ok(None) => tokio::select! {
                 () = stop.cancelled() => {}
                 () = announced(&mut changes) => {}
@@ -60,6 +63,21 @@ async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) 
                 }
             }
         }
+    }
+}
+
+/// How long a run may take to end when the process stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+async fn asked_to_hurry(stop: &CancellationToken) {
+    stop.cancelled().await;
+    time::sleep(GRACE).await;
+}
+
+/// So that another process goes on at once, not when the lease has run out.
+async fn hand_back(tools: &Tools, run: &Claimed) {
+    if let Err(error) = runs::postpone(&tools.registry, run, Duration::ZERO).await {
+        tracing::warn!(%error, run = %run.run_id, "the run could not be handed back");
     }
 }
 
@@ -112,7 +130,10 @@ async fn take_steps(tools: &Tools, run: &Claimed) {
     let mut at = Step::Place;
     if let Err(failure) = try_steps(tools, run, &mut at).await {
         failure::logged(at.name(), &failure);
-        let told = if failure.passing && run.attempts < ATTEMPTS {
+        let again = failure.passing && run.attempts < ATTEMPTS;
+        let result = if again { "postponed" } else { "failed" };
+        metrics::counter!("vestry_runs_total", "result" => result).increment(1);
+        let told = if again {
             let wait = Duration::from_millis(500) * 2_u32.pow(run.attempts.clamp(1, 6) as u32 - 1);
             runs::postpone(&tools.registry, run, wait).await
         } else {
@@ -140,6 +161,7 @@ async fn try_steps(tools: &Tools, run: &Claimed, at: &mut Step) -> super::steps:
             .record(started.elapsed());
         done = vec![(*step, started.elapsed())];
     }
+    metrics::counter!("vestry_runs_total", "result" => "succeeded").increment(1);
     tracing::info!(tenant = %run.tenant_id, run = %run.run_id, ms = begun.elapsed().as_millis() as u64, "church opened");
     Ok(())
 }

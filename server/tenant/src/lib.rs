@@ -26,6 +26,7 @@
 pub mod admins;
 pub mod branches;
 pub mod dashboard;
+pub mod health;
 pub mod members;
 pub mod office;
 pub mod schema;

@@ -42,7 +42,7 @@ async fn a_church_that_has_opened_becomes_a_customer() {
     let opening = sign_up(&browser, name, email).await;
     assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
     let tenant_id = server.db().await.one("select id from tenants").await;
-    let church = Church { browser, tenant_id, email: email.into() };
+    let church = Church::known(&server, browser, tenant_id, email.into()).await;
     is_billed_once(&server, &stripe, &church, name).await;
     assert_eq!(stripe.calls("POST customers").len(), 1);
     assert_eq!(stripe.calls("GET customers").len(), 0, "the first time there is nothing to look for");

@@ -1,6 +1,34 @@
 use crate::harness::{Church, Db, TestServer, cluster};
 use identity::Secret;
+use server::config::Isolation;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+/// Each of these is shown for churches with a database of their own, and for those with a schema of their own.
+macro_rules! for_both_kinds {
+    ($($test:ident),* $(,)?) => {
+        mod own_database {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(super::Isolation::Database).await;
+            })*
+        }
+        mod own_schema {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(super::Isolation::Schema).await;
+            })*
+        }
+    };
+}
+
+for_both_kinds!(
+    postgresql_itself_keeps_a_tenants_role_in_its_own_place,
+    a_tenants_role_owns_nothing_and_changes_no_table,
+    a_session_of_one_church_gets_nothing_of_another,
+    nobody_gets_into_an_office_without_signing_in,
+    a_role_that_may_look_changes_nothing,
+    an_admin_of_some_branches_sees_and_changes_only_those,
+);
 
 /// Two churches, one with somebody in it.
 async fn two_churches(server: &TestServer) -> (Church, Church, String) {
@@ -28,31 +56,51 @@ async fn as_tenant(server: &TestServer, tenant_id: &str, database: &str) -> sqlx
     PgConnection::connect_with(&options).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn postgresql_itself_keeps_a_tenants_role_in_its_own_database() {
-    let server = TestServer::start().await;
+async fn postgresql_itself_keeps_a_tenants_role_in_its_own_place(isolation: Isolation) {
+    let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let (ours, theirs, _) = two_churches(&server).await;
-    let own = format!("tenant_{}", ours.tenant_id);
-    as_tenant(&server, &ours.tenant_id, &own).await.expect("its own database opens");
+    let mut role = as_tenant(&server, &ours.tenant_id, &ours.database).await.expect("its own place opens");
     let template = server::provisioning::Template::name();
-    let foreign = format!("tenant_{}", theirs.tenant_id);
-    for database in [foreign.as_str(), &server.registry.database, "postgres", "template1", &template] {
+    let mut closed = vec![server.registry.database.as_str(), "postgres", "template1", &template];
+    match isolation {
+        Isolation::Database => closed.push(&theirs.database),
+        Isolation::Schema => {
+            assert_eq!(ours.database, theirs.database, "they share one database, and nothing in it");
+            let schema = &theirs.schema;
+            for forbidden in [
+                format!("select * from {schema}.members"),
+                format!("insert into {schema}.member_statuses values (gen_random_uuid(), 'x', 'member', 1)"),
+                format!("select '{schema}.members'::regclass"),
+                format!("create table {schema}.x (i integer)"),
+                format!("do $$ begin lock table {schema}.members; end $$"),
+                format!("set search_path = {schema}; select * from members"),
+            ] {
+                let refused = role.execute(AssertSqlSafe(forbidden.as_str())).await;
+                let code =
+                    refused.err().and_then(|error| Some(error.as_database_error()?.code()?.into_owned()));
+                // 42501: no privilege. 42P01: there is no such table, for this role.
+                assert!(matches!(code.as_deref(), Some("42501" | "42P01")), "{forbidden}: {code:?}");
+            }
+        }
+    }
+    for database in closed {
         let refused = as_tenant(&server, &ours.tenant_id, database).await.err();
         let code =
             refused.and_then(|error| error.into_database_error()?.code().map(|code| code.into_owned()));
         // 42501: no privilege to connect. 55000: nobody may connect to a template.
         assert!(matches!(code.as_deref(), Some("42501" | "55000")), "{database}: {code:?}");
     }
-    let wrong = cluster().clone().username(&own).password("guess").database(&own);
+    let name = format!("tenant_{}", ours.tenant_id);
+    let wrong = cluster().clone().username(&name).password("guess").database(&ours.database);
     assert!(PgConnection::connect_with(&wrong).await.is_err());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tenants_role_owns_nothing_and_changes_no_table() {
-    let server = TestServer::start().await;
+async fn a_tenants_role_owns_nothing_and_changes_no_table(isolation: Isolation) {
+    let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let church = Church::open(&server, "Grace Chapel").await;
     let own = format!("tenant_{}", church.tenant_id);
-    let mut role = as_tenant(&server, &church.tenant_id, &own).await.expect("its own database opens");
+    let mut role =
+        as_tenant(&server, &church.tenant_id, &church.database).await.expect("its own place opens");
     for forbidden in [
         "create table x (i integer)",
         "create table public.x (i integer)",
@@ -87,9 +135,13 @@ async fn a_tenants_role_owns_nothing_and_changes_no_table() {
     assert!(!db.one::<bool>(&rights).await);
     // The rights that every tenant has in its own database, and no way out of it.
     let member = format!(
-        "select string_agg(roleid::regrole::text, ',') from pg_auth_members where member = '{own}'::regrole"
+        "select coalesce(string_agg(roleid::regrole::text, ','), '') from pg_auth_members where member = '{own}'::regrole"
     );
-    assert_eq!(db.one::<String>(&member).await, "vestry_tenants");
+    let expected = match isolation {
+        Isolation::Database => "vestry_tenants",
+        Isolation::Schema => "",
+    };
+    assert_eq!(db.one::<String>(&member).await, expected);
     let rights = "select rolsuper or rolcreatedb or rolcreaterole or rolcanlogin from pg_roles where rolname = 'vestry_tenants'";
     assert!(!db.one::<bool>(rights).await);
     let mut inside = church.db().await;
@@ -97,9 +149,8 @@ async fn a_tenants_role_owns_nothing_and_changes_no_table() {
     assert_eq!(inside.one::<i64>(&owned).await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_of_one_church_gets_nothing_of_another() {
-    let server = TestServer::start().await;
+async fn a_session_of_one_church_gets_nothing_of_another(isolation: Isolation) {
+    let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let (ours, theirs, member) = two_churches(&server).await;
     let branch: uuid::Uuid = theirs.db().await.one("select id from branches").await;
     let branch = format!("/branches/{branch}");
@@ -143,9 +194,8 @@ async fn a_session_of_one_church_gets_nothing_of_another() {
     assert_eq!(page.value("first_name"), "A");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_into_an_office_without_signing_in() {
-    let server = TestServer::start().await;
+async fn nobody_gets_into_an_office_without_signing_in(isolation: Isolation) {
+    let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let (_, theirs, member) = two_churches(&server).await;
     let stranger = server.browser();
     for path in ["/members", "/members/new", &member, "/branches", "/branches/new"] {
@@ -164,9 +214,8 @@ async fn nobody_gets_into_an_office_without_signing_in() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_may_look_changes_nothing() {
-    let server = TestServer::start().await;
+async fn a_role_that_may_look_changes_nothing(isolation: Isolation) {
+    let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let (_, theirs, member) = two_churches(&server).await;
     let helper = theirs.hire(&server, "member", "helper@example.org", None).await;
     let page = helper.get(&member).await.expect(200);
@@ -183,9 +232,8 @@ async fn a_role_that_may_look_changes_nothing() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_admin_of_some_branches_sees_and_changes_only_those() {
-    let server = TestServer::start().await;
+async fn an_admin_of_some_branches_sees_and_changes_only_those(isolation: Isolation) {
+    let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let (_, church, member) = two_churches(&server).await;
     church
         .browser

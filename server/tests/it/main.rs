@@ -10,6 +10,7 @@ mod billing;
 mod branches;
 mod isolation;
 mod members;
+mod metrics;
 mod pools;
 mod provisioning;
 mod ready;

@@ -9,6 +9,9 @@ pub struct Church {
     pub browser: Browser,
     pub tenant_id: String,
     pub email: String,
+    /// Where its tables are.
+    pub database: String,
+    pub schema: String,
 }
 
 impl Church {
@@ -31,13 +34,23 @@ impl Church {
             .await
             .one(&format!("select tenant_id from provisioning_runs where id = '{run_id}'"))
             .await;
-        Self { browser, tenant_id, email }
+        Self::known(server, browser, tenant_id, email).await
+    }
+
+    /// A church that was opened by other means.
+    pub async fn known(server: &TestServer, browser: Browser, tenant_id: String, email: String) -> Self {
+        let mut db = server.db().await;
+        let mut place = async |column: &str| {
+            db.one::<String>(&format!("select {column} from tenants where id = '{tenant_id}'")).await
+        };
+        let (database, schema) = (place("database_name").await, place("schema_name").await);
+        Self { browser, tenant_id, email, database, schema }
     }
 
     /// A look into its database, as the owner of the tables.
     pub async fn db(&self) -> Db {
-        let mut db = Db::open(&format!("tenant_{}", self.tenant_id)).await;
-        db.run("set search_path = church").await;
+        let mut db = Db::open(&self.database).await;
+        db.run(&format!("set search_path = {}", self.schema)).await;
         db
     }
 

@@ -1,0 +1,45 @@
+//! How many there are, for whoever watches the installation.
+
+use crate::{Registry, Result};
+
+#[derive(Clone, Debug)]
+pub struct Counts {
+    /// By status, each of which is there.
+    pub tenants: Vec<(String, i64)>,
+    /// Databases that stand ready, by the name of their server.
+    pub ready: Vec<(String, i64)>,
+    /// Runs that wait for a worker or are in the hands of one.
+    pub queued: i64,
+    pub processes: i64,
+}
+
+pub async fn of(registry: &Registry) -> Result<Counts> {
+    let tenants = sqlx::query!(
+        r#"select s.status as "status!", count(t.id) as "count!"
+             from unnest('{provisioning,active,suspended,archived,failed}'::text[]) as s (status)
+             left join tenants t on t.status = s.status
+            group by s.status"#
+    )
+    .fetch_all(&registry.pool)
+    .await?;
+    let ready = sqlx::query!(
+        r#"select s.name, count(r.id) filter (where r.ready_at is not null) as "count!"
+             from database_servers s
+             left join ready_databases r on r.server_id = s.id
+            group by s.name"#
+    )
+    .fetch_all(&registry.pool)
+    .await?;
+    let rest = sqlx::query!(
+        r#"select (select count(*) from provisioning_runs where status in ('queued', 'running')) as "queued!",
+                  (select count(*) from processes) as "processes!""#
+    )
+    .fetch_one(&registry.pool)
+    .await?;
+    Ok(Counts {
+        tenants: tenants.into_iter().map(|row| (row.status, row.count)).collect(),
+        ready: ready.into_iter().map(|row| (row.name, row.count)).collect(),
+        queued: rest.queued,
+        processes: rest.processes,
+    })
+}

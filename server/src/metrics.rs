@@ -1,0 +1,78 @@
+//! What is told to Prometheus: `/metrics`.
+
+use crate::{address, router::AppState};
+use axum::{
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use metrics::gauge;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use ring::digest::{SHA256, digest};
+use std::{net::SocketAddr, sync::OnceLock};
+
+/// Seconds, from what a lookup takes to what nobody waits for.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// Where everything measured in this process is gathered. Measuring before the first call counts for nothing.
+pub fn recorder() -> &'static PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| {
+        PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
+            .expect("there are buckets")
+            .install_recorder()
+            .expect("it is the first recorder of the process")
+    })
+}
+
+/// With an operator token, for whoever shows it; without one, for whoever asks from this machine.
+pub async fn metrics(
+    State(state): State<AppState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let allowed = match &state.operator_token {
+        Some(token) => shows(&headers, token),
+        None => address::of(peer, &headers).is_loopback(),
+    };
+    if !allowed {
+        return (StatusCode::FORBIDDEN, "Set VESTRY_OPERATOR_TOKEN, and send it as a bearer token.\n")
+            .into_response();
+    }
+    if let Err(error) = gather(&state).await {
+        tracing::warn!(%error, "the registry could not be counted");
+    }
+    let text = recorder().render();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+fn shows(headers: &HeaderMap, token: &str) -> bool {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+    // Digests tell nothing by the time it takes to compare them.
+    digest(&SHA256, shown.as_bytes()).as_ref() == digest(&SHA256, token.as_bytes()).as_ref()
+}
+
+/// What is known only by looking.
+async fn gather(state: &AppState) -> registry::Result<()> {
+    for usage in state.identity.connections() {
+        let set = |what: &'static str, number: usize| {
+            gauge!(what, "server" => usage.server.clone()).set(number as f64);
+        };
+        set("vestry_pool_budget", usage.limit);
+        set("vestry_pool_open", usage.open);
+        set("vestry_pool_idle", usage.idle);
+        set("vestry_pool_waiting", usage.waiting);
+    }
+    let counts = registry::counts::of(&state.registry).await?;
+    for (status, number) in counts.tenants {
+        gauge!("vestry_tenants", "status" => status).set(number as f64);
+    }
+    for (server, number) in counts.ready {
+        gauge!("vestry_ready_databases", "server" => server).set(number as f64);
+    }
+    gauge!("vestry_provisioning_queue").set(counts.queued as f64);
+    gauge!("vestry_processes").set(counts.processes as f64);
+    Ok(())
+}

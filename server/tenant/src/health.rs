@@ -1,0 +1,10 @@
+use crate::{Result, Tenant};
+
+/// Whether the tenant's tables can be read.
+pub async fn ping(tenant: &Tenant) -> Result<()> {
+    let mut connection = tenant.connect().await?;
+    sqlx::query_scalar!(r#"select exists (select from admins) as "there!""#)
+        .fetch_one(&mut *connection)
+        .await?;
+    Ok(())
+}
