@@ -3,4 +3,4 @@
 . "$(dirname "$0")/lib.sh"
 
 say "Measuring; at most ten minutes, and better with nothing else running"
-exec cargo bench --quiet --locked --package server
+exec cargo bench --quiet --locked --package server --bench bench

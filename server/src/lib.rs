@@ -10,6 +10,9 @@
 //! | `pages` | how a page of the app is rendered for the person who asks |
 //! | `events` | progress as server-sent events |
 //! | `assets` | the files the browser needs, carried inside the binary |
+//! | `budget` | this process's part of the connections |
+//! | `commands` | what an operator does from the command line |
+//! | `health`, `metrics` | how it does: for balancers, for Prometheus |
 //! | `serve` | starting and stopping all of it |
 
 pub mod billing;

@@ -1,21 +1,25 @@
+//! From the answer to a signup until its browser is told that the church is open.
+
 use crate::{
     bed::Bed,
     report::{Report, median},
 };
-use futures::StreamExt;
-use server::provisioning::Template;
-use sqlx::{AssertSqlSafe, Executor};
+use futures::{StreamExt, future::join_all, stream};
+use server::config::Isolation;
+use sqlx::{Connection, Executor};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 20;
+const BURST: usize = 100;
 
-/// From the answer to a signup until its browser is told that the church is open, beside a bare
-/// `create database` from the same template, turn and turn about.
-pub async fn clone(bed: &Bed, report: &mut Report) {
+/// Without a database that stands ready, beside a bare `create database` from the same template, turn
+/// and turn about.
+pub async fn clone(report: &mut Report) {
+    let bed = Bed::start(|_| {}).await;
     let (mut signups, mut floors) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let floor = raw_clone(bed, round).await;
-        let signup = sign_up(bed, round).await;
+        let floor = bed.raw_clone(&format!("floor_{round}")).await;
+        let signup = bed.sign_up().await.took;
         // The first of both warms up.
         if round > 0 {
             floors.push(floor);
@@ -23,43 +27,107 @@ pub async fn clone(bed: &Bed, report: &mut Report) {
         }
     }
     report.at_most("signup_clone", median(signups), median(floors), 2.0);
+    bed.stop().await;
 }
 
-async fn raw_clone(bed: &Bed, round: usize) -> Duration {
-    let sql = format!("create database floor_{round} template {} strategy wal_log", Template::name());
-    let started = Instant::now();
-    bed.raw.execute(AssertSqlSafe(sql)).await.expect("it can be cloned");
-    started.elapsed()
-}
-
-async fn sign_up(bed: &Bed, round: usize) -> Duration {
-    let base = format!("http://{}", bed.running.addr);
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-    let client = client.expect("a client");
-    let fields = [
-        ("first_name", "Ruth"),
-        ("last_name", "Okafor"),
-        ("email", &format!("ruth{round}@example.org")),
-        ("password", "river candle mango"),
-    ];
-    let address = format!("{base}/signup/you?church=Church%20{round}&country=KE&timezone=Africa%2FNairobi");
-    let accepted = client
-        .post(address)
-        .form(&fields)
-        .header("x-forwarded-for", format!("10.0.0.{round}"))
-        .send()
-        .await
-        .expect("it answers");
-    let started = Instant::now();
-    let opening = accepted.headers()["location"].to_str().expect("an address").to_owned();
-    let events = client.get(format!("{base}{opening}/events")).send().await.expect("it answers");
-    let mut events = events.bytes_stream();
-    let mut told = String::new();
-    while let Some(Ok(bytes)) = events.next().await {
-        told += std::str::from_utf8(&bytes).expect("events are text");
-        if told.contains("\"status\":\"succeeded\"") {
-            return started.elapsed();
+/// The same with databases that stand ready.
+pub async fn ready(report: &mut Report) {
+    let bed = Bed::start(|config| config.ready_databases = 5).await;
+    let (mut signups, mut floors) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        bed.until_ready(5).await;
+        let floor = bed.raw_clone(&format!("floor_{round}")).await;
+        let signup = bed.sign_up().await.took;
+        if round > 0 {
+            floors.push(floor);
+            signups.push(signup);
         }
     }
-    panic!("the church did not open: {told}");
+    report.at_most("signup_ready", median(signups), median(floors), 0.75);
+    bed.stop().await;
+}
+
+/// A hundred at the same moment, from the first request until the last church is open, beside as many
+/// bare clones, two at a time like the worker's.
+pub async fn burst(report: &mut Report) {
+    let bed = Bed::start(|config| config.ready_databases = 5).await;
+    bed.until_ready(5).await;
+    let started = Instant::now();
+    let opened = join_all((0..BURST).map(|_| bed.sign_up())).await;
+    let took = started.elapsed();
+    let active: i64 = sqlx::query_scalar("select count(*) from tenants where status = 'active'")
+        .fetch_one(&bed.registry)
+        .await
+        .expect("counted");
+    assert_eq!((opened.len(), active), (BURST, BURST as i64), "none is lost");
+    bed.until_ready(5).await;
+    let names: Vec<_> = (0..BURST).map(|n| format!("floor_{n}")).collect();
+    let started = Instant::now();
+    let clones = stream::iter(&names).map(|name| bed.raw_clone(name)).buffer_unordered(2);
+    clones.collect::<Vec<Duration>>().await;
+    report.at_most("signup_burst", took, started.elapsed(), 1.5);
+    bed.stop().await;
+}
+
+/// For churches with a schema of their own, beside the same SQL in one transaction of a connection made for it.
+pub async fn schema(report: &mut Report) {
+    let bed = Bed::start(|config| config.isolation = Isolation::Schema).await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tenant-migrations");
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("it is there").map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    let sql: String = files.iter().map(|file| std::fs::read_to_string(file).expect("SQL")).collect();
+    bed.raw.execute("create database floor").await.expect("made");
+    let (mut signups, mut floors) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let started = Instant::now();
+        let mut connection = bed.connect("floor").await;
+        let script = format!("begin; create schema s{round}; set search_path = s{round}; {sql}; commit");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(script)).execute(&mut connection).await.expect("made");
+        connection.close().await.expect("closed");
+        let floor = started.elapsed();
+        let signup = bed.sign_up().await.took;
+        if round > 0 {
+            floors.push(floor);
+            signups.push(signup);
+        }
+    }
+    report.at_most("schema_create", median(signups), median(floors), 1.5);
+    reuse(&bed, report).await;
+    bed.stop().await;
+}
+
+/// What it would save to hand one connection of a shared database from tenant to tenant, with all of its
+/// state wiped between them, beside opening one of the tenant's own.
+async fn reuse(bed: &Bed, report: &mut Report) {
+    let (database, schema): (String, String) =
+        sqlx::query_as("select database_name, schema_name from tenants limit 1")
+            .fetch_one(&bed.registry)
+            .await
+            .expect("open");
+    let id = schema.trim_start_matches("tenant_");
+    let password = bed.running.installation.secret.tenant_roles().password(id, 1);
+    let own = bed.options.clone().database(&database).username(&schema).password(&password);
+    let mut shared = bed.connect(&database).await;
+    // The same role is called like the schema.
+    let run = |sql: String| sqlx::raw_sql(sqlx::AssertSqlSafe(sql));
+    run(format!("grant {schema} to current_user")).execute(&mut shared).await.expect("granted");
+    let query = "select count(*) from members";
+    let (mut opened, mut handed) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        let started = Instant::now();
+        let mut connection = sqlx::PgConnection::connect_with(&own).await.expect("it opens");
+        sqlx::query(query).execute(&mut connection).await.expect("read");
+        opened.push(started.elapsed());
+        connection.close().await.expect("closed");
+        let started = Instant::now();
+        run(format!("set role {schema}; set search_path = {schema}"))
+            .execute(&mut shared)
+            .await
+            .expect("set");
+        sqlx::query(query).persistent(false).execute(&mut shared).await.expect("read");
+        run("discard all".into()).execute(&mut shared).await.expect("wiped");
+        handed.push(started.elapsed());
+    }
+    report.at_most("schema_connect_own", median(opened), median(handed), 20.0);
 }

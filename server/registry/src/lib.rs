@@ -7,6 +7,8 @@
 //! - It never opens a tenant database, and does not know the `tenant` crate.
 //! - Whoever changes a row that others keep in memory tells them: triggers `notify`, and every
 //!   process hears it through [`changes::Changes`].
+//! - A database that stands ready belongs to one signup, one maker or one remover at a time.
+//! - The parts of the connection budget that live processes hold never add up to more than it.
 //! - A run is written to only by the worker that holds its lease ([`runs::Claimed`]).
 
 pub mod billing;

@@ -8,6 +8,8 @@
 //!   transaction only for a [`Viewer`] or [`Editor`], and those come from a row of `admins` only.
 //! - Every change writes its audit entry in the transaction of the change.
 //! - Verbs open transactions; queries take a `&mut PgConnection`.
+//! - The connections to one database server are never more than its budget, over all tenants
+//!   ([`Pools`]); a request holds one at a time.
 //! - It never opens the registry, and does not know the `registry` crate.
 //!
 //! ```compile_fail

@@ -17,31 +17,59 @@ async fn a_server_killed_at_any_moment_leaves_one_open_church_and_no_orphan() {
     stream::iter(cases).for_each_concurrent(4, |(moment, written)| killed_at(moment, written)).await;
 }
 
-/// Kills a real server while it writes `(step, state)` down; `written` says whether that write is still carried out.
-async fn killed_at((step, state): (&str, &str), written: bool) {
-    let registry = Registry::create().await;
-    let server = Process::start(&registry).await;
-    let (mut holder, mut db) = (registry.db().await, registry.db().await);
+/// Whoever is held by [`hold`].
+const HELD: &str = "from pg_locks where locktype = 'advisory' and not granted
+                     and database = (select oid from pg_database where datname = current_database())";
+
+/// Holds a worker while it writes `(step, state)` down, until the lock is given back.
+async fn hold(registry: &Registry, step: &str, state: &str) -> Db {
+    let mut holder = registry.db().await;
     holder.run("select pg_advisory_lock(42)").await;
-    db.run(&format!(
+    let trigger = format!(
         "create function hold() returns trigger language plpgsql as $$
          begin perform pg_advisory_xact_lock(42); return new; end $$;
          create trigger hold before insert on provisioning_events
             for each row when (new.step = '{step}' and new.state = '{state}') execute function hold();"
-    ))
-    .await;
+    );
+    holder.run(&trigger).await;
+    holder
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_told_to_stop_hands_back_what_it_cannot_finish() {
+    let registry = Registry::create().await;
+    let server = Process::start(&registry).await;
+    let mut db = registry.db().await;
+    let mut holder = hold(&registry, "office", "started").await;
+    let opening = sign_up(&Browser::new(server.addr), "Grace Chapel", "ruth@example.org").await;
+    db.until(&format!("select exists (select {HELD})")).await;
+    assert!(server.terminate().await.success(), "it stops in order");
+    let free = "select lease is null and finished_at is null from provisioning_runs";
+    assert!(db.one::<bool>(free).await, "nobody has to wait for the lease to run out");
+    assert_eq!(db.one::<i64>("select count(*) from processes").await, 0, "nor for its connections");
+    holder.run("select pg_advisory_unlock(42)").await;
+    db.until(&format!("select not exists (select {HELD})")).await;
+    db.run("drop trigger hold on provisioning_events").await;
+    let next = Process::start(&registry).await;
+    assert_eq!(watch(&Browser::new(next.addr), &opening).await["status"], "succeeded");
+}
+
+/// Kills a real server while it writes `(step, state)` down; `written` says whether that write is still carried out.
+async fn killed_at((step, state): (&str, &str), written: bool) {
+    let registry = Registry::create().await;
+    let server = Process::start(&registry).await;
+    let mut db = registry.db().await;
+    let mut holder = hold(&registry, step, state).await;
 
     let browser = Browser::new(server.addr);
     let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
-    let held = "from pg_locks where locktype = 'advisory' and not granted
-                 and database = (select oid from pg_database where datname = current_database())";
-    db.until(&format!("select exists (select {held})")).await;
+    db.until(&format!("select exists (select {HELD})")).await;
     server.kill().await;
     if !written {
-        db.run(&format!("select pg_terminate_backend(pid) {held}")).await;
+        db.run(&format!("select pg_terminate_backend(pid) {HELD}")).await;
     }
     holder.run("select pg_advisory_unlock(42)").await;
-    db.until(&format!("select not exists (select {held})")).await;
+    db.until(&format!("select not exists (select {HELD})")).await;
     db.run("drop trigger hold on provisioning_events").await;
 
     let next = Process::start(&registry).await;
