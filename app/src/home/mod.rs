@@ -103,13 +103,17 @@ fn newest_members(newest: Vec<Listed>) -> impl IntoView {
     view! { <section class="card pad"><h2>"Newest members"</h2>{list}</section> }
 }
 
-/// What is left to do in a new office; each item is done by itself when it is true.
-fn settle_in(figures: &Figures) -> impl IntoView + use<> {
+/// What is left to do in a new office; each item is done by itself when it is true, and nothing is shown
+/// when all are.
+fn settle_in(figures: &Figures) -> Option<impl IntoView + use<>> {
     let items = [
         (true, "Open your church", "/"),
         (figures.members > 0, "Add your first member", "/members/new"),
         (figures.branches > 1, "Add a branch", "/branches/new"),
     ];
+    if items.iter().all(|(done, ..)| *done) {
+        return None;
+    }
     let items = items.map(|(done, words, href)| match done {
         true => view! {
             <li class="done"><span class="dot ok">{icon::check()}</span><span>{words}<span class="vh">" (done)"</span></span></li>
@@ -117,5 +121,5 @@ fn settle_in(figures: &Figures) -> impl IntoView + use<> {
         .into_any(),
         false => view! { <li><span class="dot"></span><a href=href>{words}</a></li> }.into_any(),
     });
-    view! { <section class="card pad"><h2>"Settle in"</h2><ul class="todo-list">{items}</ul></section> }
+    Some(view! { <section class="card pad"><h2>"Settle in"</h2><ul class="todo-list">{items}</ul></section> })
 }

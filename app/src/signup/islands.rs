@@ -83,7 +83,7 @@ pub fn PasswordHint() -> impl IntoView {
             <i></i><i></i><i></i><i></i>
             <span role="status">{move || level.get().words()}</span>
         </div>
-        <button r#type="button" class="btn quiet small justify-self-start" class:invisible=move || !alive.get()
+        <button r#type="button" class="btn quiet small -ms-3 justify-self-start" class:invisible=move || !alive.get()
                 aria-pressed=move || shown.get().to_string() aria-controls="password"
                 on:click=move |_| shown.update(|shown| *shown = !*shown)>
             "Show the password"
