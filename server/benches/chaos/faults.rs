@@ -31,6 +31,7 @@ pub async fn kill(rig: &mut Rig, kills: usize, seed: u64) -> Done {
                     let shutdown = [Shutdown::Fast, Shutdown::Immediate][done.restarts % 2];
                     rig.postgres.restart(shutdown).await;
                     done.restarts += 1;
+                    eprintln!("{} of {kills} killed; PostgreSQL restarted ({shutdown:?})", done.kills);
                 }
             }
             14..16 => done.terminations += usize::from(rig.fleet.posts[post].signal("-TERM")),
@@ -49,7 +50,7 @@ impl Rig {
     pub async fn cut(&self, which: &str, at_most: usize) -> i64 {
         let cut = format!(
             "select count(pg_terminate_backend(pid))
-               from (select pid from pg_stat_activity where {which} order by random() limit {at_most}) as some"
+               from (select pid from pg_stat_activity where {which} order by random() limit {at_most}) as chosen"
         );
         let mut superuser = self.postgres.registry().await;
         sqlx::query_scalar(sqlx::AssertSqlSafe(cut)).fetch_one(&mut superuser).await.expect("it may")

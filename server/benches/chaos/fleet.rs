@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
     task::JoinSet,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 pub const BUDGET: usize = 20;
 /// How many databases they keep ready.
 pub const READY: usize = 3;
+
+/// How long a process may take to stop; longer than it grants its requests.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -59,6 +63,7 @@ impl Fleet {
                     let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
                     command
                         .env_remove("STRIPE_SECRET_KEY")
+                        .env("NO_COLOR", "1")
                         .env("VESTRY_REGISTRY_URL", &url)
                         .env("VESTRY_SECRET_KEY", &secret)
                         .env("VESTRY_ADDR", "127.0.0.1:0")
@@ -80,9 +85,15 @@ impl Fleet {
     /// Stops all; those that did not stop in order, in words.
     pub async fn stop(mut self) -> Vec<String> {
         self.stop.cancel();
-        self.posts.iter().for_each(|post| drop(post.signal("-TERM")));
+        for post in self.posts.iter() {
+            post.signal("-TERM");
+        }
         let mut wrong = Vec::new();
-        while let Some(ended) = self.keepers.join_next().await {
+        while !self.keepers.is_empty() {
+            let Ok(Some(ended)) = timeout(PATIENCE, self.keepers.join_next()).await else {
+                wrong.push(format!("{} processes that were told to stop go on", self.keepers.len()));
+                break;
+            };
             let status = ended.expect("a keeper does not panic");
             if !status.success() {
                 wrong.push(format!("a process that was told to stop ended with {status}"));
@@ -90,6 +101,17 @@ impl Fleet {
         }
         wrong.extend(self.posts.iter().flat_map(|post| std::mem::take(&mut post.now().panics)));
         wrong
+    }
+}
+
+impl Now {
+    fn begin(&mut self, pid: Option<u32>) {
+        self.pid = pid;
+        self.starts += 1;
+    }
+
+    fn end(&mut self) {
+        (self.pid, self.addr) = (None, None);
     }
 }
 
@@ -118,12 +140,7 @@ impl Post {
             let mut child =
                 make(start).stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("the binary can be run");
             let stderr = child.stderr.take().expect("piped");
-            *self.now() = Now {
-                pid: child.id(),
-                addr: None,
-                starts: start + 1,
-                panics: std::mem::take(&mut self.now().panics),
-            };
+            self.now().begin(child.id());
             let mut lines = BufReader::new(stderr).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 if let Some(addr) = line.strip_prefix("vestry: open http://") {
@@ -134,7 +151,7 @@ impl Post {
                 }
                 let _ = writeln!(log, "{:?} {:?} {line}", self.kind, self.now().pid.unwrap_or(0));
             }
-            (self.now().pid, self.now().addr) = (None, None);
+            self.now().end();
             let status = child.wait().await.expect("it has ended");
             if stop.is_cancelled() {
                 return status;
