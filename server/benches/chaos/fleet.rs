@@ -15,11 +15,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What all processes together may have.
-pub const BUDGET: usize = 20;
-/// How many databases they keep ready.
-pub const READY: usize = 3;
-
+/// The connections that all processes together may have: less than they have use for.
+pub const BUDGET: usize = 8;
 /// How long a process may take to stop; longer than it grants its requests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -31,6 +28,8 @@ pub enum Kind {
 
 pub struct Fleet {
     pub posts: Arc<[Post]>,
+    /// How many databases are kept ready.
+    pub ready: usize,
     stop: CancellationToken,
     keepers: JoinSet<ExitStatus>,
 }
@@ -51,7 +50,7 @@ struct Now {
 
 impl Fleet {
     /// Every third time, the second server makes churches that have a schema only.
-    pub fn start(kinds: &[Kind], url: &str, secret: &str) -> Self {
+    pub fn start(kinds: &[Kind], ready: usize, url: &str, secret: &str) -> Self {
         let posts: Arc<[Post]> =
             kinds.iter().map(|kind| Post { kind: *kind, now: Mutex::default() }).collect();
         let (stop, mut keepers) = (CancellationToken::new(), JoinSet::new());
@@ -68,7 +67,7 @@ impl Fleet {
                         .env("VESTRY_SECRET_KEY", &secret)
                         .env("VESTRY_ADDR", "127.0.0.1:0")
                         .env("VESTRY_CONNECTION_BUDGET", BUDGET.to_string())
-                        .env("VESTRY_READY_DATABASES", READY.to_string())
+                        .env("VESTRY_READY_DATABASES", ready.to_string())
                         .env(
                             "VESTRY_ISOLATION",
                             if nth == 1 && start % 3 == 2 { "schema" } else { "database" },
@@ -79,7 +78,7 @@ impl Fleet {
                 posts[nth].keep(make, &stop).await
             });
         }
-        Self { posts, stop, keepers }
+        Self { posts, ready, stop, keepers }
     }
 
     /// Stops all; those that did not stop in order, in words.
@@ -170,6 +169,6 @@ impl Post {
 
 /// What the processes say, for whoever asks why something was lost.
 fn log() -> std::fs::File {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/chaos.log");
-    std::fs::File::options().create(true).append(true).open(path).expect("target/ can be written")
+    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/chaos.log");
+    std::fs::File::options().create(true).append(true).open(path).expect("target/tmp can be written")
 }

@@ -103,7 +103,18 @@ impl Visitor {
         self.sign_in().await?;
         let (branch, status) = self.choices().await?;
         for _ in 0..MEMBERS {
-            self.add_member(run, &branch, &status).await?;
+            let (added, seen) = tokio::join!(self.add_member(run, &branch, &status), self.look());
+            added.and(seen)?;
+        }
+        Some(())
+    }
+
+    /// Others in the office look something up meanwhile.
+    async fn look(&self) -> Option<()> {
+        let page = self.answer(|base| self.client.get(format!("{base}/members"))).await?;
+        if page.status != 200 {
+            self.wrong("looking", &page);
+            return None;
         }
         Some(())
     }

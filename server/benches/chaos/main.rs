@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let summary = runtime.block_on(async {
         println!("seed {}", options.seed);
-        let mut rig = Rig::start(&[Kind::Serve, Kind::Serve, Kind::Work]).await;
+        let mut rig = Rig::start(&[Kind::Serve, Kind::Serve, Kind::Work], 3).await;
         let done = faults::kill(&mut rig, options.kills, options.seed).await;
         rig.finish(done).await
     });
@@ -66,10 +66,10 @@ pub struct Summary {
 }
 
 impl Rig {
-    pub async fn start(kinds: &[Kind]) -> Self {
+    pub async fn start(kinds: &[Kind], ready: usize) -> Self {
         let postgres = Postgres::start().await;
         let secret = uuid::Uuid::new_v4().to_string() + &uuid::Uuid::new_v4().to_string();
-        let fleet = Fleet::start(kinds, &postgres.url(), &secret);
+        let fleet = Fleet::start(kinds, ready, &postgres.url(), &secret);
         let load = Load::start(&fleet.posts);
         Self { watch: Watch::start(&postgres), postgres, fleet, load, since: Instant::now() }
     }

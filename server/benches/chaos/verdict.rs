@@ -1,7 +1,7 @@
 //! Whether anything that was answered is lost, and whether anything is left over.
 
 use super::{
-    fleet::{Fleet, READY},
+    fleet::Fleet,
     load::{Answered, Member},
     postgres::Postgres,
 };
@@ -55,7 +55,10 @@ impl Verdict {
             ),
             (
                 "all ready databases stand",
-                &format!("select count(*) = {READY} and bool_and(ready_at is not null) from ready_databases"),
+                &format!(
+                    "select count(*) = {} and count(*) = count(ready_at) from ready_databases",
+                    fleet.ready
+                ),
             ),
             (
                 "only living processes have a part of the budget",
