@@ -1,7 +1,7 @@
 # `make` lists what there is; the work is done by the scripts in .make/.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build dev test lint bench soak sqlx clean
+.PHONY: help setup run build dev test lint bench soak chaos sqlx clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -29,8 +29,11 @@ lint: ## what can be said about the code without running it
 bench: build ## measure, each figure beside its floor; also written to target/bench.json
 	@.make/bench.sh
 
-soak: build ## mixed load for SECONDS=240; prints memory and connections over time
-	@.make/soak.sh $(or $(SECONDS),240)
+soak: build ## mixed load for DURATION=240 seconds; prints memory and connections over time
+	@.make/soak.sh $(or $(DURATION),240)
+
+chaos: setup ## kill processes at random under load, KILLS=50 times, and see whether anything was lost
+	@.make/chaos.sh
 
 sqlx: setup ## describe the queries anew in server/*/.sqlx, after a change of SQL or of a migration
 	@.make/sqlx.sh

@@ -4,6 +4,7 @@ use crate::{forms::Errors, ui::frame::Door};
 use http::StatusCode;
 use leptos::prelude::*;
 use std::time::Duration;
+use tower_sessions::{session, session_store};
 
 pub type Answer = Result<Reply, Failure>;
 
@@ -237,6 +238,10 @@ impl From<identity::Error> for Failure {
             identity::Error::Registry(error) => error.into(),
             identity::Error::Tenant(error) => error.into(),
             identity::Error::WrongCredentials => Self::Forbidden,
+            // Sessions are kept in the registry.
+            identity::Error::Session(session::Error::Store(session_store::Error::Backend(_))) => {
+                Self::Unavailable
+            }
             error => Self::Internal(causes(&error)),
         }
     }

@@ -1,5 +1,6 @@
 use crate::{Registry, Result};
-use sqlx::postgres::PgListener;
+use sqlx::{Acquire, postgres::PgListener};
+use std::time::Duration;
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -21,6 +22,9 @@ pub enum Change {
     /// The connection that listens was cut: anything may have changed meanwhile.
     Unheard,
 }
+
+/// How soon a registry that does not answer is called again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Hears the registry's notifications on one connection of the process, and passes them on.
 #[derive(Clone)]
@@ -47,12 +51,14 @@ impl Changes {
             loop {
                 let change = match listener.try_recv().await {
                     Ok(Some(note)) => Change::from_note(note.channel(), note.payload()),
-                    // The listener connects again by itself; what was said meanwhile is lost.
+                    // The listener has connected again by itself; what was said meanwhile is lost.
                     Ok(None) => Some(Change::Unheard),
                     Err(sqlx::Error::PoolClosed) => return,
                     Err(error) => {
                         tracing::warn!(%error, "not listening to the registry");
-                        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                        if !listens_again(&mut listener).await {
+                            return;
+                        }
                         Some(Change::Unheard)
                     }
                 };
@@ -68,6 +74,19 @@ impl Changes {
     /// From now on, all changes. A subscriber that falls behind is told [`Change::Unheard`].
     pub fn subscribe(&self) -> Subscription {
         Subscription(self.sender.subscribe())
+    }
+}
+
+/// Tries until the registry can be heard: who was told before would believe again what changes until then.
+/// False when the process is shutting down.
+async fn listens_again(listener: &mut PgListener) -> bool {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        match listener.acquire().await {
+            Ok(_) => return true,
+            Err(sqlx::Error::PoolClosed) => return false,
+            Err(_) => {}
+        }
     }
 }
 

@@ -27,7 +27,9 @@ impl Template {
         if Self::is_ready(&mut connection).await.map_err(words)? {
             return Ok(());
         }
-        // `create database` runs in no transaction, so the lock is of the session.
+        // `create database` runs in no transaction, so the lock is of the session: whatever ends this in the
+        // middle, a lost lease for one, ends the session and with it the lock.
+        connection.close_on_drop();
         let lock = "select pg_advisory_lock(hashtextextended('vestry template', 0))";
         connection.execute(lock).await.map_err(words)?;
         let built = match Self::is_ready(&mut connection).await {

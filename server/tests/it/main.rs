@@ -6,8 +6,12 @@
 
 mod harness;
 
+#[path = "../../benches/chaos/main.rs"]
+mod chaos;
+
 mod billing;
 mod branches;
+mod faults;
 mod isolation;
 mod members;
 mod metrics;

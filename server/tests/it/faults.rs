@@ -1,0 +1,149 @@
+//! What goes wrong around the processes, while people work. `make chaos` does more of it, for longer.
+
+use crate::{
+    chaos::{
+        Rig,
+        faults::{self, Done, LISTENERS},
+        fleet::Kind,
+        postgres::{Postgres, Shutdown},
+    },
+    harness::{Browser, Church, Registry, TestServer, sign_up, watch},
+};
+use futures::future::join_all;
+use sqlx::{ConnectOptions, PgConnection};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_restarted_in_the_middle_is_survived_by_the_same_process() {
+    let mut rig = Rig::start(&[Kind::Serve], 2).await;
+    for shutdown in [Shutdown::Fast, Shutdown::Immediate] {
+        goes_on(&rig).await;
+        rig.postgres.restart(shutdown).await;
+    }
+    goes_on(&rig).await;
+    let summary = rig.finish(Done::default()).await;
+    assert!(summary.verdict.lost.is_empty(), "{summary}");
+    assert_eq!((summary.starts, summary.verdict.failed), (1, 0), "{summary}");
+}
+
+/// Waits until more churches and members were answered.
+async fn goes_on(rig: &Rig) {
+    let (signups, members) = rig.load.count();
+    let patience = Instant::now() + PATIENCE;
+    while rig.load.count() < (signups + 2, members + 10) {
+        assert!(Instant::now() < patience, "stuck at {:?}", rig.load.count());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_did_not_hear_takes_effect_all_the_same() {
+    let first = TestServer::start().await;
+    let second = TestServer::on(&first.registry).await;
+    let church = Church::open(&first, "Grace Chapel").await;
+    let browsers = [church.browser.clone(), church.browser.at(second.addr())];
+    let mut db = first.db().await;
+    // Nobody listens at the moment of the change.
+    let cut = format!(
+        "select pg_terminate_backend(pid) from pg_stat_activity
+          where {LISTENERS} and datname = '{}' and pid <> pg_backend_pid()",
+        first.registry.database
+    );
+    for (change, status) in [
+        ("update tenants set status = 'suspended'", 403),
+        ("update tenants set status = 'active'", 200),
+        ("update tenants set status = 'suspended'", 403),
+        ("update tenants set status = 'active'", 200),
+        ("delete from sessions", 303),
+    ] {
+        // Both listen again, and have seen the page as it is.
+        let listening =
+            format!("select count(*) = 2 from ({cut}) as listeners").replace("pg_terminate_backend(pid)", "");
+        db.until(&listening).await;
+        db.run(&format!("{cut}; {change}")).await;
+        for browser in &browsers {
+            answers(browser, "/members", status).await;
+        }
+    }
+}
+
+/// Waits until the address is answered so.
+async fn answers(browser: &Browser, path: &str, status: u16) {
+    let patience = Instant::now() + PATIENCE;
+    while browser.get(path).await.status != status {
+        assert!(Instant::now() < patience, "{path} is not answered {status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_others_have_taken_every_connection_the_answer_is_to_come_back_later() {
+    let mut postgres = Postgres::start().await;
+    postgres.run("alter system set max_connections = 40").await;
+    postgres.restart(Shutdown::Fast).await;
+    let registry =
+        Registry { database: "vestry_registry".into(), url: postgres.url(), secret: "0".repeat(32) };
+    let server = TestServer::on(&registry).await;
+    let browser = server.browser();
+    let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
+    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
+    browser.post(&opening, &[("enter", "1")]).await.location();
+    browser.get("/members").await.expect(200);
+
+    let mut taken = take_all(&postgres).await;
+    postgres_ends_ours(&mut taken[0]).await;
+    taken.extend(take_all(&postgres).await);
+    let ways = ["/members", "/", "/members/new", "/signup", "/signin", &opening];
+    for page in join_all(ways.map(|way| browser.get(way))).await {
+        match page.status.as_u16() {
+            200 => {}
+            503 => assert_eq!(page.header("retry-after"), "5"),
+            _ => panic!("{}", page.words()),
+        }
+    }
+    drop(taken);
+    answers(&browser, "/members", 200).await;
+    let opening = sign_up(&browser, "Hope Church", "hope@example.org").await;
+    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
+    server.running.stop().await.expect("it stops in order");
+    postgres.stop().await;
+}
+
+/// Opens connections until there is room for no other.
+async fn take_all(postgres: &Postgres) -> Vec<PgConnection> {
+    let mut taken = Vec::new();
+    while let Ok(connection) = postgres.superuser("postgres").connect().await {
+        taken.push(connection);
+    }
+    taken
+}
+
+async fn postgres_ends_ours(superuser: &mut PgConnection) {
+    let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename <> 'postgres'";
+    sqlx::raw_sql(end).execute(superuser).await.expect("it may");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_in_the_middle_again_and_again_leaves_no_church_unopened() {
+    let rig = Rig::start(&[Kind::Serve, Kind::Serve, Kind::Work], 0).await;
+    let mut done = Done::default();
+    while done.kills < 5 {
+        let running = "select exists (select from provisioning_runs where status = 'running')";
+        assert!(rig.postgres.comes_true(running, PATIENCE).await, "nothing is worked on");
+        done.kills += usize::from(rig.fleet.posts[2].signal("-KILL"));
+    }
+    goes_on(&rig).await;
+    let summary = rig.finish(done).await;
+    assert!(summary.verdict.lost.is_empty(), "{summary}");
+    assert_eq!(summary.verdict.failed, 0, "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_kills_under_load_lose_nothing() {
+    let seed = rand::random();
+    let mut rig = Rig::start(&[Kind::Serve, Kind::Serve, Kind::Work], 0).await;
+    let done = faults::kill(&mut rig, 6, seed).await;
+    let summary = rig.finish(done).await;
+    assert!(summary.verdict.lost.is_empty(), "seed {seed}\n{summary}");
+}
