@@ -30,9 +30,10 @@ async fn postgresql_restarted_in_the_middle_is_survived_by_the_same_process() {
 
 /// Waits until more churches and members were answered.
 async fn goes_on(rig: &Rig) {
-    let (signups, members) = rig.load.count();
+    let before = rig.load.count();
     let patience = Instant::now() + PATIENCE;
-    while rig.load.count() < (signups + 2, members + 10) {
+    let enough = |(signups, members)| signups >= before.0 + 2 && members >= before.1 + 10;
+    while !enough(rig.load.count()) {
         assert!(Instant::now() < patience, "stuck at {:?}", rig.load.count());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -45,12 +46,10 @@ async fn what_a_process_did_not_hear_takes_effect_all_the_same() {
     let church = Church::open(&first, "Grace Chapel").await;
     let browsers = [church.browser.clone(), church.browser.at(second.addr())];
     let mut db = first.db().await;
-    // Nobody listens at the moment of the change.
-    let cut = format!(
-        "select pg_terminate_backend(pid) from pg_stat_activity
-          where {LISTENERS} and datname = '{}' and pid <> pg_backend_pid()",
-        first.registry.database
-    );
+    let database = &first.registry.database;
+    let listeners = format!("from pg_stat_activity where {LISTENERS} and datname = '{database}'");
+    let listening = format!("select count(*) = 2 {listeners}");
+    let cut = format!("select pg_terminate_backend(pid) {listeners}");
     for (change, status) in [
         ("update tenants set status = 'suspended'", 403),
         ("update tenants set status = 'active'", 200),
@@ -58,9 +57,7 @@ async fn what_a_process_did_not_hear_takes_effect_all_the_same() {
         ("update tenants set status = 'active'", 200),
         ("delete from sessions", 303),
     ] {
-        // Both listen again, and have seen the page as it is.
-        let listening =
-            format!("select count(*) = 2 from ({cut}) as listeners").replace("pg_terminate_backend(pid)", "");
+        // Both listen again, and nobody does at the moment of the change.
         db.until(&listening).await;
         db.run(&format!("{cut}; {change}")).await;
         for browser in &browsers {
@@ -91,11 +88,16 @@ async fn when_others_have_taken_every_connection_the_answer_is_to_come_back_late
     browser.post(&opening, &[("enter", "1")]).await.location();
     browser.get("/members").await.expect(200);
 
+    // Another server knows nobody yet.
+    let other = TestServer::on(&registry).await;
+    let elsewhere = browser.at(other.addr());
+
     let mut taken = take_all(&postgres).await;
-    postgres_ends_ours(&mut taken[0]).await;
+    end_ours(&mut taken[0]).await;
     taken.extend(take_all(&postgres).await);
     let ways = ["/members", "/", "/members/new", "/signup", "/signin", &opening];
-    for page in join_all(ways.map(|way| browser.get(way))).await {
+    let pages = ways.iter().flat_map(|way| [browser.get(way), elsewhere.get(way)]);
+    for page in join_all(pages).await {
         match page.status.as_u16() {
             200 => {}
             503 => assert_eq!(page.header("retry-after"), "5"),
@@ -104,9 +106,12 @@ async fn when_others_have_taken_every_connection_the_answer_is_to_come_back_late
     }
     drop(taken);
     answers(&browser, "/members", 200).await;
+    answers(&elsewhere, "/members", 200).await;
     let opening = sign_up(&browser, "Hope Church", "hope@example.org").await;
     assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
-    server.running.stop().await.expect("it stops in order");
+    for server in [server, other] {
+        server.running.stop().await.expect("it stops in order");
+    }
     postgres.stop().await;
 }
 
@@ -119,7 +124,7 @@ async fn take_all(postgres: &Postgres) -> Vec<PgConnection> {
     taken
 }
 
-async fn postgres_ends_ours(superuser: &mut PgConnection) {
+async fn end_ours(superuser: &mut PgConnection) {
     let end = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename <> 'postgres'";
     sqlx::raw_sql(end).execute(superuser).await.expect("it may");
 }
@@ -127,6 +132,8 @@ async fn postgres_ends_ours(superuser: &mut PgConnection) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_in_the_middle_again_and_again_leaves_no_church_unopened() {
     let rig = Rig::start(&[Kind::Serve, Kind::Serve, Kind::Work], 0).await;
+    let migrated = "select to_regclass('provisioning_runs') is not null";
+    assert!(rig.postgres.comes_true(migrated, PATIENCE).await, "nobody starts");
     let mut done = Done::default();
     while done.kills < 5 {
         let running = "select exists (select from provisioning_runs where status = 'running')";
@@ -146,4 +153,32 @@ async fn random_kills_under_load_lose_nothing() {
     let done = faults::kill(&mut rig, 6, seed).await;
     let summary = rig.finish(done).await;
     assert!(summary.verdict.lost.is_empty(), "seed {seed}\n{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verdict_sees_what_is_lost_and_what_is_left_over() {
+    let rig = Rig::start(&[Kind::Serve], 0).await;
+    goes_on(&rig).await;
+    rig.postgres.run("create role tenant_nobody").await;
+    rig.postgres.run("create database tenant_nobody").await;
+    let mut registry = rig.postgres.registry().await;
+    let church = "select t.database_name from tenants t join provisioning_runs r on r.tenant_id = t.id
+                   where t.status = 'active' order by r.finished_at limit 1";
+    let church: String = sqlx::query_scalar(church).fetch_one(&mut registry).await.expect("one is open");
+    let mut church = rig.postgres.superuser(&church).connect().await.expect("it is there");
+    let forget = "update church.admins set role = 'admin';
+                  delete from church.members where id = (select id from church.members order by id limit 1)";
+    sqlx::raw_sql(forget).execute(&mut church).await.expect("it may");
+    let summary = rig.finish(Done::default()).await;
+    for finding in [
+        "database tenant_nobody belongs to nobody",
+        "role tenant_nobody belongs to nobody",
+        "has 0 owners",
+        "is there 0 times",
+        "entries of them in the audit log",
+    ] {
+        let found = summary.verdict.lost.iter().filter(|lost| lost.contains(finding)).count();
+        assert_eq!(found, 1, "{finding}: {summary}");
+    }
+    assert_eq!(summary.verdict.lost.len(), 5, "{summary}");
 }
