@@ -7,10 +7,14 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// How many connections to the registry a process keeps at most.
 const REGISTRY_CONNECTIONS: u32 = 12;
+
+/// How long is waited for queries of the registry when the process ends.
+const LEAVE: Duration = Duration::from_secs(2);
 
 /// What every process of an installation opens first.
 pub struct Installation {
@@ -66,7 +70,8 @@ impl Installation {
 
     /// Leaves the registry, and stops PostgreSQL if this process started it.
     pub async fn close(self) {
-        self.registry.close().await;
+        // A query that hangs must not keep the process from ending.
+        let _ = tokio::time::timeout(LEAVE, self.registry.close()).await;
         if let Some(cluster) = self.cluster {
             cluster.stop().await;
         }
