@@ -17,21 +17,23 @@ use tokio_util::sync::CancellationToken;
 
 /// Serves and provisions, until the process is told to stop.
 pub async fn serve(config: Config) -> Result<(), Error> {
+    let told = Told::listen();
     let running = Running::start(config).await?;
     eprintln!("vestry: open http://{}", running.addr);
-    told_to_stop().await;
+    told.to_stop().await;
     running.stop().await
 }
 
 /// Provisions only, until the process is told to stop.
 pub async fn work(config: Config) -> Result<(), Error> {
+    let told = Told::listen();
     let installation = Installation::open(&config).await?;
     let stop = CancellationToken::new();
     let budget = config.connection_budget as usize;
     let share = Share::claim(&installation, budget, CONNECTIONS_OF_A_WORKER).await?;
     let worker = start_worker(&installation, &config, &stop).await?;
     let billing = billing::start(&config, &installation, &stop)?;
-    told_to_stop().await;
+    told.to_stop().await;
     stop.cancel();
     let _ = worker.await;
     if let Some(billing) = billing {
@@ -125,13 +127,24 @@ async fn start_worker(
     Ok(tokio::spawn(worker.run()))
 }
 
-async fn told_to_stop() {
-    let mut terminate = match signal::unix::signal(signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return drop(signal::ctrl_c().await),
-    };
-    tokio::select! {
-        _ = signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Heard from the first moment on: whoever is told to stop while it starts does so in order as well.
+struct Told(Option<signal::unix::Signal>);
+
+impl Told {
+    fn listen() -> Self {
+        Self(signal::unix::signal(signal::unix::SignalKind::terminate()).ok())
+    }
+
+    async fn to_stop(self) {
+        let terminated = async {
+            match self.0 {
+                Some(mut terminate) => drop(terminate.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = signal::ctrl_c() => {}
+            () = terminated => {}
+        }
     }
 }

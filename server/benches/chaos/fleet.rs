@@ -15,8 +15,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// The connections that all processes together may have: less than they have use for.
-pub const BUDGET: usize = 8;
+/// The connections that all processes together may have. For ten seconds that includes those of the killed: with
+/// much fewer, kill upon kill leaves the living none.
+pub const BUDGET: usize = 20;
 /// How long a process may take to stop; longer than it grants its requests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
