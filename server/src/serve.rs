@@ -20,7 +20,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let told = Told::listen();
     let running = Running::start(config).await?;
     eprintln!("vestry: open http://{}", running.addr);
-    told.to_stop().await;
+    told.wait().await;
     running.stop().await
 }
 
@@ -33,7 +33,7 @@ pub async fn work(config: Config) -> Result<(), Error> {
     let share = Share::claim(&installation, budget, CONNECTIONS_OF_A_WORKER).await?;
     let worker = start_worker(&installation, &config, &stop).await?;
     let billing = billing::start(&config, &installation, &stop)?;
-    told.to_stop().await;
+    told.wait().await;
     stop.cancel();
     let _ = worker.await;
     if let Some(billing) = billing {
@@ -135,7 +135,7 @@ impl Told {
         Self(signal::unix::signal(signal::unix::SignalKind::terminate()).ok())
     }
 
-    async fn to_stop(self) {
+    async fn wait(self) {
         let terminated = async {
             match self.0 {
                 Some(mut terminate) => drop(terminate.recv().await),
