@@ -75,8 +75,11 @@ impl Party {
 
     /// Whether this process has still more than it should.
     async fn beat(&self) -> Result<bool, registry::Error> {
-        let open = self.identity.connections().iter().map(|server| server.open).max().unwrap_or(0);
-        let part = processes::beat(&self.registry, self.process, self.budget, open).await?;
+        let keep_to = |limit| {
+            self.identity.lower_connections(limit);
+            self.identity.connections().iter().map(|server| server.open).max().unwrap_or(0)
+        };
+        let part = processes::beat(&self.registry, self.process, self.budget, keep_to).await?;
         self.identity.limit_connections(part.limit);
         Ok(part.too_much)
     }

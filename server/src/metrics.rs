@@ -9,7 +9,7 @@ use axum::{
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use ring::digest::{SHA256, digest};
-use std::{net::SocketAddr, sync::OnceLock};
+use std::{net::SocketAddr, sync::OnceLock, time::Duration};
 
 /// Seconds, from what a lookup takes to what nobody waits for.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -24,6 +24,14 @@ pub fn recorder() -> &'static PrometheusHandle {
             .install_recorder()
             .expect("it is the first recorder of the process")
     })
+}
+
+/// Sums up what was measured, also when nobody asks for it: until then each measurement is kept.
+pub async fn upkeep() {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        recorder().run_upkeep();
+    }
 }
 
 /// With an operator token, for whoever shows it; without one, for whoever asks from this machine.

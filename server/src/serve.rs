@@ -53,7 +53,7 @@ pub struct Running {
     stop: CancellationToken,
     worker: JoinHandle<()>,
     share: Share,
-    sampling: JoinHandle<()>,
+    watching: [JoinHandle<()>; 2],
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -70,11 +70,8 @@ impl Running {
         let share = Share::claim(&installation, budget, budget).await?;
         let worker = start_worker(&installation, &config, &stop).await?;
         let billing = billing::start(&config, &installation, &stop)?;
-        let sampling = tokio::spawn(health::sample(
-            installation.registry.clone(),
-            installation.identity.clone(),
-            installation.secret.clone(),
-        ));
+        let (registry, identity) = (installation.registry.clone(), installation.identity.clone());
+        let watching = [tokio::spawn(health::sample(registry, identity)), tokio::spawn(metrics::upkeep())];
         let state = AppState {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
@@ -86,13 +83,13 @@ impl Running {
         let stopped = stop.clone().cancelled_owned();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
-        Ok(Self { addr, installation, billing, stop, worker, share, sampling, server })
+        Ok(Self { addr, installation, billing, stop, worker, share, watching, server })
     }
 
     /// Finishes what runs, then leaves.
     pub async fn stop(self) -> Result<(), Error> {
         self.stop.cancel();
-        self.sampling.abort();
+        self.watching.iter().for_each(JoinHandle::abort);
         let served = tokio::time::timeout(GRACE, self.server).await;
         let _ = self.worker.await;
         if let Some(billing) = self.billing {

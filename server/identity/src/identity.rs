@@ -132,8 +132,18 @@ impl Identity {
         self.pools.set_limit(limit);
     }
 
+    /// The same, unless it may have fewer already.
+    pub fn lower_connections(&self, limit: usize) {
+        self.pools.lower_limit(limit);
+    }
+
     pub fn connections(&self) -> Vec<tenant::Usage> {
         self.pools.usage()
+    }
+
+    /// Whether an active tenant's tables can be read.
+    pub async fn check(&self, id: &TenantId) -> Result<()> {
+        Ok(tenant::health::ping(&self.tenant_of(id).await?).await?)
     }
 
     /// What keeps the memory of this process true: drops what the registry says has changed.
@@ -148,6 +158,10 @@ impl Identity {
                     self.pools.forget(&id).await;
                 }
                 Change::Session(id) => self.sessions.forget(&id).await,
+                Change::ServerMoved => {
+                    self.tenants.invalidate_all();
+                    self.pools.forget_all();
+                }
                 Change::Unheard => {
                     self.tenants.invalidate_all();
                     self.admins.invalidate_all();

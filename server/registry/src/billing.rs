@@ -9,11 +9,13 @@ use crate::{
     runs::{held, interval},
 };
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How a tenant stands with the billing service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum State {
     /// It is not billed: nothing was made for it, and nothing is going to be.
     None,
@@ -26,6 +28,16 @@ pub enum State {
 }
 
 impl State {
+    /// For an operator.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Pending => "pending",
+            Self::Failing => "failing",
+            Self::Ready => "ready",
+        }
+    }
+
     /// From its customer, and from its job: whether that is failing.
     pub(crate) fn of(customer: Option<&str>, job: Option<bool>) -> Self {
         match (customer, job) {

@@ -19,6 +19,8 @@ pub enum Change {
     Processes,
     /// One of the databases that stand ready has found its church.
     ReadyTaken,
+    /// A database server is reached elsewhere now.
+    ServerMoved,
     /// The connection that listens was cut: anything may have changed meanwhile.
     Unheard,
 }
@@ -43,6 +45,7 @@ impl Changes {
                 "provisioning_event",
                 "processes_changed",
                 "ready_database_taken",
+                "server_moved",
             ])
             .await?;
         let (sender, _) = broadcast::channel(1024);
@@ -111,6 +114,7 @@ impl Change {
             "provisioning_queued" => Self::Queued,
             "processes_changed" => Self::Processes,
             "ready_database_taken" => Self::ReadyTaken,
+            "server_moved" => Self::ServerMoved,
             "provisioning_event" => Self::Run(payload.parse().ok()?),
             _ => return None,
         })

@@ -25,9 +25,15 @@ pub struct Part {
     pub too_much: bool,
 }
 
-/// Says that the process lives and how many connections it has to the server it has most to, and
-/// learns how many it may have: an equal share of the budget, as far as the others have let go of theirs.
-pub async fn beat(registry: &Registry, process: Process, budget: usize, open: usize) -> Result<Part> {
+/// Says that the process lives, and learns how many connections it may have: an equal share of the
+/// budget, as far as the others have let go of theirs. `keep_to` is told that number before anybody else
+/// is, opens no more from then on, and says how many there are to the server it has most to.
+pub async fn beat(
+    registry: &Registry,
+    process: Process,
+    budget: usize,
+    keep_to: impl FnOnce(usize) -> usize,
+) -> Result<Part> {
     let mut tx = registry.pool.begin().await?;
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vestry processes', 0))")
         .execute(&mut *tx)
@@ -38,7 +44,7 @@ pub async fn beat(registry: &Registry, process: Process, budget: usize, open: us
     )
     .execute(&mut *tx)
     .await?;
-    let (wanted, budget, open) = (whole(process.wanted), whole(budget), whole(open));
+    let (wanted, budget) = (whole(process.wanted), whole(budget));
     sqlx::query!(
         "insert into processes (id, wanted) values ($1, $2) on conflict (id) do update set wanted = $2, seen_at = now()",
         process.id,
@@ -61,11 +67,14 @@ pub async fn beat(registry: &Registry, process: Process, budget: usize, open: us
     )
     .fetch_one(&mut *tx)
     .await?;
-    let part = if open > row.share { open } else { row.share.min(row.left).max(0) };
+    let target = row.share.min(row.left).max(0);
+    let limit = target.try_into().unwrap_or(0);
+    let open = keep_to(limit);
+    // What is still open counts until it is closed.
+    let part = target.max(whole(open));
     sqlx::query!("update processes set part = $2 where id = $1", process.id, part).execute(&mut *tx).await?;
     tx.commit().await?;
-    let limit = part.min(row.share);
-    Ok(Part { limit: limit.try_into().unwrap_or(0), too_much: part > row.share })
+    Ok(Part { limit, too_much: part > target })
 }
 
 /// Gives the part back.

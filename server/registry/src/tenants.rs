@@ -225,6 +225,9 @@ pub struct Listed {
     /// Its last run; in lists, nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<LastRun>,
+    /// How it stands with Stripe; in lists, nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing: Option<billing::State>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -260,7 +263,8 @@ pub async fn show(registry: &Registry, id: &TenantId) -> Result<Listed> {
     )
     .fetch_optional(&registry.pool)
     .await?;
-    Ok(Listed { run, ..tenant })
+    let billing = Some(find(registry, id).await?.billing);
+    Ok(Listed { run, billing, ..tenant })
 }
 
 async fn listed(
@@ -296,6 +300,7 @@ async fn listed(
         created_at: row.created_at,
         trial_ends_at: row.trial_ends_at,
         run: None,
+        billing: None,
     });
     Ok(listed.collect())
 }

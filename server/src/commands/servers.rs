@@ -12,7 +12,7 @@ pub enum Command {
         /// What it is called here
         name: String,
         /// postgres://role:password@host/postgres; the role must be allowed to create databases and roles
-        #[arg(long)]
+        #[arg(long, env = "VESTRY_SERVER_URL", hide_env_values = true)]
         url: String,
         /// Where it stands; a church that signs up may choose among the regions
         #[arg(long, default_value = "local")]

@@ -110,6 +110,7 @@ fn show(tenant: &Listed) {
         ("since", tenant.created_at.format("%F %T UTC").to_string()),
         ("trial ends", tenant.trial_ends_at.format("%F %T UTC").to_string()),
     ];
+    lines.extend(tenant.billing.map(|billing| ("billing", billing.name().to_owned())));
     if let Some(run) = &tenant.run {
         lines.push(("last run", format!("{} ({}), {} attempts", run.status, run.reference, run.attempts)));
         lines.extend(run.reason.clone().map(|reason| ("reason", reason)));

@@ -29,10 +29,13 @@ struct Inner {
     secret: Secret,
     primary: Arc<Administered>,
     /// The other servers, as far as this process has met them.
-    others: Mutex<HashMap<Uuid, Arc<Administered>>>,
+    others: Mutex<HashMap<Uuid, Known>>,
     /// The database in which tenants with a schema of their own live, on every server.
     shared_database: String,
 }
+
+/// A server, and the sealed way in that it was met by.
+type Known = (Vec<u8>, Arc<Administered>);
 
 pub struct Administered {
     pub server: Server,
@@ -65,12 +68,12 @@ impl Servers {
         if id == self.0.primary.server.id {
             return Ok(self.primary());
         }
-        if let Some(known) = self.known().get(&id) {
+        if let Some((_, known)) = self.known().get(&id) {
             return Ok(known.clone());
         }
         self.meet().await?;
         let unknown = || Failure::lasting("The database server of this church is not known here.", id);
-        self.known().get(&id).cloned().ok_or_else(unknown)
+        self.known().get(&id).map(|(_, known)| known.clone()).ok_or_else(unknown)
     }
 
     /// Asks all servers again and again whether they answer, and writes down what has changed.
@@ -80,7 +83,7 @@ impl Servers {
                 tracing::warn!(cause = failure.cause, "the database servers could not be listed");
                 continue;
             }
-            let mut all: Vec<_> = self.known().values().cloned().collect();
+            let mut all: Vec<_> = self.known().values().map(|(_, known)| known.clone()).collect();
             all.push(self.primary());
             futures::future::join_all(all.iter().map(|server| self.reach(server))).await;
         }
@@ -102,7 +105,8 @@ impl Servers {
     async fn meet(&self) -> Result<(), Failure> {
         for (server, sealed) in servers::administered(&self.0.registry).await? {
             let Some(sealed) = sealed else { continue };
-            if self.known().get(&server.id).is_some_and(|known| known.server == server) {
+            let is_same = |(by, known): &Known| *by == sealed && known.server == server;
+            if self.known().get(&server.id).is_some_and(is_same) {
                 continue;
             }
             let options = self
@@ -114,7 +118,7 @@ impl Servers {
             match options {
                 Some(options) => {
                     let id = server.id;
-                    self.known().insert(id, Arc::new(Administered::new(server, options)));
+                    self.known().insert(id, (sealed, Arc::new(Administered::new(server, options))));
                 }
                 None => tracing::warn!(server = server.name, "sealed with another secret key: add it again"),
             }
@@ -122,7 +126,7 @@ impl Servers {
         Ok(())
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Arc<Administered>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Known>> {
         self.0.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

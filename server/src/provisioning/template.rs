@@ -12,9 +12,10 @@ impl Template {
     /// that database. So a clone needs no rights written into it.
     pub const TENANTS: &str = "vestry_tenants";
 
-    /// The name carries version and content, so that a changed schema never clones an old template.
+    /// The name carries how it is made, version and content, so that nobody clones one made otherwise.
     pub fn name() -> String {
-        format!("vestry_template_{}", schema::edition())
+        const MADE: u32 = 2;
+        format!("vestry_template_{MADE}_{}", schema::edition())
     }
 
     /// Makes the template unless it is there. Any number of processes may call this at once.

@@ -157,13 +157,17 @@ impl Budget {
     }
 
     async fn connect(&self, lease: &mut Lease) -> sqlx::Result<()> {
-        if let Some(mut connection) = lease.connection.take() {
-            // What a request that went away has left unread is passed over here as well.
-            if let Ok(Ok(())) = timeout(REST, connection.ping()).await {
-                lease.connection = Some(connection);
+        if lease.connection.is_some() {
+            // Until it has answered, it is of no use to anybody else. What a request that went away has left
+            // unread is passed over here as well.
+            lease.sound = false;
+            let rests = matches!(timeout(REST, lease.connection().ping()).await, Ok(Ok(())));
+            lease.sound = true;
+            if rests {
                 return Ok(());
             }
             // The server has cut it: its backend is gone, and its place is ours.
+            lease.connection = None;
         }
         let mut pause = Duration::from_millis(20);
         loop {

@@ -111,6 +111,12 @@ impl Pools {
         servers.budgets.values().for_each(|budget| budget.set_limit(limit));
     }
 
+    /// The same, unless it is less already.
+    pub fn lower_limit(&self, limit: usize) {
+        let lower = limit.min(self.servers().limit);
+        self.set_limit(lower);
+    }
+
     pub fn usage(&self) -> Vec<Usage> {
         self.servers().budgets.values().map(|budget| budget.usage()).collect()
     }
