@@ -237,7 +237,10 @@ impl From<identity::Error> for Failure {
             identity::Error::Suspended { church } => Self::Suspended { church },
             identity::Error::Registry(error) => error.into(),
             identity::Error::Tenant(error) => error.into(),
-            identity::Error::WrongCredentials => Self::Forbidden,
+            identity::Error::WrongCredentials
+            | identity::Error::Unauthenticated
+            | identity::Error::WrongTenant
+            | identity::Error::ChooseTenant(_) => Self::Forbidden,
             // Sessions are kept in the registry.
             identity::Error::Session(session::Error::Store(session_store::Error::Backend(_))) => {
                 Self::Unavailable

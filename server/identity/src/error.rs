@@ -1,3 +1,4 @@
+use crate::Choice;
 use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +9,15 @@ pub enum Error {
     TooManyAttempts { retry_after: Duration },
     #[error("the church is suspended")]
     Suspended { church: String },
+    /// The token is unknown, expired, revoked or not ours; which of them is nobody's business.
+    #[error("the token opens nothing")]
+    Unauthenticated,
+    /// The credential is good, for another church.
+    #[error("the credential does not open that church")]
+    WrongTenant,
+    /// The credential opens several churches, and says of none that it is meant.
+    #[error("the credential opens several churches")]
+    ChooseTenant(Vec<Choice>),
     /// The tenant's tables are of a later version than this binary knows.
     #[error("the church's database is of a newer version")]
     TooNew,
