@@ -75,8 +75,8 @@ fn complete(document: &mut Document) {
         SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(what)).build())
     };
     let schemes = &mut components.security_schemes;
-    schemes.insert("bearer".into(), bearer("An access token, or a personal access token"));
-    schemes.insert("operator".into(), bearer("VESTRY_OPERATOR_TOKEN"));
+    schemes.insert("bearer".into(), RefOr::T(bearer("An access token, or a personal access token")));
+    schemes.insert("operator".into(), RefOr::T(bearer("VESTRY_OPERATOR_TOKEN")));
     for path in document.paths.paths.values_mut() {
         let operations = [
             (HttpMethod::Get, &mut path.get),
@@ -93,12 +93,19 @@ fn complete(document: &mut Document) {
 }
 
 fn describe(method: &HttpMethod, operation: &mut Operation) {
-    let has_id = operation.parameters.iter().flatten().any(|parameter| parameter.parameter_in == ParameterIn::Path);
+    let places: Vec<_> = operation
+        .parameters
+        .iter()
+        .flatten()
+        .filter_map(|parameter| match parameter {
+            RefOr::T(parameter) => Some(&parameter.parameter_in),
+            RefOr::Ref(_) => None,
+        })
+        .collect();
+    let (has_id, has_query) = (places.contains(&&ParameterIn::Path), places.contains(&&ParameterIn::Query));
     let is_closed = operation.security.is_some();
     let changes = matches!(method, HttpMethod::Patch | HttpMethod::Delete);
     let has_body = operation.request_body.is_some();
-    let has_query =
-        operation.parameters.iter().flatten().any(|parameter| parameter.parameter_in == ParameterIn::Query);
     for (status, what, when) in [
         ("400", "It cannot be read", has_body),
         ("401", "No token that is good now, or wrong credentials", is_closed || has_body),
@@ -134,13 +141,13 @@ fn describe(method: &HttpMethod, operation: &mut Operation) {
             .parameter_in(ParameterIn::Header)
             .description(Some(what))
             .schema(Some(text));
-        operation.parameters.get_or_insert_default().push(parameter.build());
+        operation.parameters.get_or_insert_default().push(RefOr::T(parameter.build()));
     }
 }
 
 fn problem(what: &str) -> Described {
     let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name(Problem::name()))));
     let mut response = Described::new(what);
-    response.content.insert("application/problem+json".into(), content);
+    response.content.insert("application/problem+json".into(), RefOr::T(content));
     response
 }
