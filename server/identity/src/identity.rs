@@ -53,7 +53,24 @@ pub struct Church {
     pub name: String,
     pub country: String,
     pub timezone: String,
+    pub subscription_status: String,
     pub trial_ends_at: DateTime<Utc>,
+    pub isolation: Isolation,
+    pub schema_version: Option<i64>,
+}
+
+impl From<&tenants::Tenant> for Church {
+    fn from(known: &tenants::Tenant) -> Self {
+        Self {
+            name: known.name.clone(),
+            country: known.country.clone(),
+            timezone: known.timezone.clone(),
+            subscription_status: known.subscription_status.clone(),
+            trial_ends_at: known.trial_ends_at,
+            isolation: known.isolation,
+            schema_version: known.schema_version,
+        }
+    }
 }
 
 /// The run that a browser which signed up is waiting for.
@@ -112,13 +129,7 @@ impl Identity {
             },
         };
         keep_alive(session).await?;
-        let church = Church {
-            name: known.name.clone(),
-            country: known.country.clone(),
-            timezone: known.timezone.clone(),
-            trial_ends_at: known.trial_ends_at,
-        };
-        Ok(Some(SignedIn { tenant, admin, church }))
+        Ok(Some(SignedIn { tenant, admin, church: Church::from(&*known) }))
     }
 
     /// A tenant that is being made, which the registry does not yet call active. For whoever holds

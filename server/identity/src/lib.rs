@@ -14,6 +14,7 @@ mod error;
 mod identity;
 mod limits;
 mod passwords;
+mod personal;
 mod seal;
 mod session_store;
 mod sign_in;
@@ -21,6 +22,7 @@ mod sign_up;
 
 pub use error::{Error, Result};
 pub use identity::{Church, Identity, SignedIn, place};
+pub use personal::PersonalToken;
 pub use seal::{Founder, Secret};
 pub use session_store::SessionStore;
 pub use sign_in::Choice;

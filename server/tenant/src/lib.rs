@@ -31,6 +31,7 @@ pub mod dashboard;
 pub mod health;
 pub mod members;
 pub mod office;
+pub mod personal_tokens;
 pub mod schema;
 pub mod statuses;
 
