@@ -23,3 +23,4 @@ mod sessions;
 mod signup;
 mod start;
 mod tenants;
+mod tokens;
