@@ -12,6 +12,7 @@ mod chaos;
 mod billing;
 mod branches;
 mod faults;
+#[macro_use]
 mod isolation;
 mod members;
 mod metrics;

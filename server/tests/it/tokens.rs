@@ -3,6 +3,8 @@
 use crate::harness::{Browser, Church, Page, TestServer};
 use server::config::Isolation;
 
+for_both_kinds!(a_token_of_one_church_opens_no_other, a_token_sees_the_branches_of_its_admin);
+
 const NEW: &str = "/settings/tokens/new";
 
 /// Fills in the form as it comes, with other fields in the place of what stands there.
@@ -308,29 +310,4 @@ async fn a_token_sees_the_branches_of_its_admin(isolation: Isolation) {
     let refused = add_member(&server, &token, &church).await;
     assert!(refused.status.is_client_error(), "{}", refused.words());
     assert_eq!(church.db().await.one::<i64>("select count(*) from members").await, 2);
-}
-
-mod own_database {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_of_one_church_opens_no_other() {
-        super::a_token_of_one_church_opens_no_other(Isolation::Database).await;
-    }
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_sees_the_branches_of_its_admin() {
-        super::a_token_sees_the_branches_of_its_admin(Isolation::Database).await;
-    }
-}
-mod own_schema {
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_of_one_church_opens_no_other() {
-        super::a_token_of_one_church_opens_no_other(Isolation::Schema).await;
-    }
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_token_sees_the_branches_of_its_admin() {
-        super::a_token_sees_the_branches_of_its_admin(Isolation::Schema).await;
-    }
 }
