@@ -1,6 +1,6 @@
 use super::{
     form::{EXPIRIES, SCOPES, TokenForm},
-    islands::Copy,
+    islands::CopyButton,
     list::{day, scope_words},
 };
 use crate::{
@@ -93,7 +93,7 @@ fn made_page(office: &SignedIn, details: &Details, token: &PersonalToken) -> Rep
         </div>
         <div class="card pad grid gap-4">
             <p id="token-once">"It is shown this once, and will not be shown again. Keep it like a password: whoever has it can use it."</p>
-            <Copy>{field}</Copy>
+            <CopyButton>{field}</CopyButton>
             <p class="muted">"A program sends it with each request, as "<code>"Authorization: Bearer …"</code>". "
                 <a href="/api/docs">"How programs use one"</a></p>
             <div class="actions"><a class="btn" href="/settings/tokens">"I have copied it"</a></div>

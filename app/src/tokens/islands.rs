@@ -3,7 +3,7 @@ use leptos::prelude::*;
 /// Around a field that is read only: a button that copies what stands in it. Without a script the field is selected
 /// by hand.
 #[island]
-pub fn Copy(children: Children) -> impl IntoView {
+pub fn CopyButton(children: Children) -> impl IntoView {
     let alive = RwSignal::new(false);
     let said = RwSignal::new("");
     let root = NodeRef::<leptos::html::Div>::new();

@@ -174,6 +174,7 @@ async fn a_token_does_no_more_than_it_was_made_for_and_no_more_than_its_admin() 
     assert_eq!(church.db().await.one::<i64>(actor).await, 1);
     church.db().await.run("update admins set role = 'member'").await;
     add_member(&server, &write, &church).await.expect(403);
+    church.db().await.run("update admins set role = 'owner'").await;
 
     let helper = church.hire(&server, "member", "helper@example.org", None).await;
     let form = helper.get(NEW).await.expect(200);
@@ -219,8 +220,8 @@ async fn what_has_ended_is_refused_everywhere_at_once() {
     db.run("update admins set state = 'active'").await;
     everywhere(200).await;
 
-    let suspend = |status: &str| format!("update tenants set status = '{status}' where id = '{}'", church.tenant_id);
-    server.db().await.run(&suspend("suspended")).await;
+    let suspend = format!("update tenants set status = 'suspended' where id = '{}'", church.tenant_id);
+    server.db().await.run(&suspend).await;
     for server in [&second, &server] {
         // Both processes are told; here is waited until they have heard.
         let patience = std::time::Instant::now() + std::time::Duration::from_secs(5);
