@@ -21,8 +21,14 @@ impl Form for TokenForm {
     fn check(&self) -> Errors {
         let mut errors = Errors::default();
         errors.note("name", rules::required(&self.name, "a name for the token", 80));
-        errors.note("scope", rules::one_of(&self.scope, "what the token may do", &SCOPES.map(|(value, _)| value)));
-        errors.note("expires", rules::one_of(&self.expires, "when it expires", &EXPIRIES.map(|(value, _)| value)));
+        errors.note(
+            "scope",
+            rules::one_of(&self.scope, "what the token may do", &SCOPES.map(|(value, _)| value)),
+        );
+        errors.note(
+            "expires",
+            rules::one_of(&self.expires, "when it expires", &EXPIRIES.map(|(value, _)| value)),
+        );
         errors
     }
 }

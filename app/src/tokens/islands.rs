@@ -13,7 +13,11 @@ pub fn CopyButton(children: Children) -> impl IntoView {
         #[cfg(feature = "hydrate")]
         {
             let done = root.get().is_some_and(|root| copied(&root));
-            said.set(if done { "Copied." } else { "Your browser does not let this button copy. The token is selected: copy it by hand." });
+            said.set(if done {
+                "Copied."
+            } else {
+                "Your browser does not let this button copy. The token is selected: copy it by hand."
+            });
         }
     };
     view! {

@@ -170,7 +170,8 @@ async fn a_token_does_no_more_than_it_was_made_for_and_no_more_than_its_admin() 
     add_member(&server, &write, &church).await.expect(201);
     assert_eq!(church.db().await.one::<i64>(members).await, 1);
     // What is made by a token is made by its admin.
-    let actor = "select count(*) from audit_log l join admins a on a.id = l.actor_id where l.entity = 'member'";
+    let actor =
+        "select count(*) from audit_log l join admins a on a.id = l.actor_id where l.entity = 'member'";
     assert_eq!(church.db().await.one::<i64>(actor).await, 1);
     church.db().await.run("update admins set role = 'member'").await;
     add_member(&server, &write, &church).await.expect(403);
@@ -305,7 +306,8 @@ async fn a_token_sees_the_branches_of_its_admin(isolation: Isolation) {
     let helper = church.hire(&server, "admin", "helper@example.org", Some("Westlands")).await;
     let token = make(&helper, "Website", "write").await;
     assert_eq!(last_names(&api(&server, &token, "/api/members").await.expect(200)), ["Barasa"]);
-    let member: uuid::Uuid = church.db().await.one("select id from members where last_name = 'Achieng'").await;
+    let member: uuid::Uuid =
+        church.db().await.one("select id from members where last_name = 'Achieng'").await;
     api(&server, &token, &format!("/api/members/{member}")).await.expect(404);
     // Into the main branch, which is not theirs, nobody is put.
     let refused = add_member(&server, &token, &church).await;
