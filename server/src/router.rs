@@ -1,7 +1,7 @@
 //! Every address that is answered.
 
 use crate::{api, assets, events, health, metrics, pages, pages::private, pages::public};
-use app::{branches, members, provisioning, sessions, signup};
+use app::{branches, members, provisioning, sessions, signup, tokens};
 use axum::{
     Router,
     extract::{Request, State},
@@ -67,6 +67,9 @@ pub fn router(state: AppState, https: bool) -> Router {
         .route("/branches/{id}/edit", form(private(branches::edit::change)))
         .route("/branches/{id}/archive", form(private(branches::detail::archive)))
         .route("/branches/{id}/restore", form(private(branches::detail::restore)))
+        .route("/settings/tokens", get(private(tokens::list::list)))
+        .route("/settings/tokens/new", form(private(tokens::add::add)))
+        .route("/settings/tokens/{id}/revoke", form(private(tokens::revoke::revoke)))
         .fallback(pages::not_found)
         .layer(sessions)
         .layer(middleware::from_fn(same_origin))

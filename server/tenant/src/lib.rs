@@ -32,6 +32,7 @@ pub mod dashboard;
 pub mod health;
 pub mod members;
 pub mod office;
+pub mod personal_tokens;
 pub mod repeats;
 pub mod schema;
 pub mod statuses;

@@ -13,6 +13,7 @@ mod api;
 mod billing;
 mod branches;
 mod faults;
+#[macro_use]
 mod isolation;
 mod members;
 mod metrics;
@@ -24,3 +25,4 @@ mod sessions;
 mod signup;
 mod start;
 mod tenants;
+mod tokens;
