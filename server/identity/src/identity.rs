@@ -1,4 +1,6 @@
-use crate::{Error, Result, Secret, SessionStore, keys::Keys, limits::Limits, passwords::Passwords, session_store::WHO};
+use crate::{
+    Error, Oidc, Result, Secret, SessionStore, keys::Keys, limits::Limits, passwords::Passwords, session_store::WHO,
+};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use registry::{
@@ -33,6 +35,8 @@ pub struct Inner {
     pub(crate) families: Cache<Uuid, ()>,
     /// What signs access tokens.
     pub(crate) keys: Keys,
+    /// The outside issuer whose tokens are believed, if there is one.
+    pub(crate) oidc: Option<Oidc>,
 }
 
 impl Deref for Identity {
@@ -88,7 +92,13 @@ impl Opening {
 }
 
 impl Identity {
-    pub fn new(registry: Registry, secret: Secret, limits: tenant::Limits, isolation: Isolation) -> Self {
+    pub fn new(
+        registry: Registry,
+        secret: Secret,
+        limits: tenant::Limits,
+        isolation: Isolation,
+        oidc: Option<Oidc>,
+    ) -> Self {
         Self(Arc::new(Inner {
             passwords: Passwords::new(),
             limits: Limits::new(),
@@ -98,6 +108,7 @@ impl Identity {
             admins: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             families: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             keys: Keys::new(),
+            oidc,
             registry,
             secret,
             isolation,
