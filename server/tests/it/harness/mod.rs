@@ -9,5 +9,5 @@ mod stripe;
 pub use browser::{Browser, Page};
 pub use church::{Church, PASSWORD, sign_up, sign_up_in, watch};
 pub use cluster::{Db, cluster};
-pub use server::{Process, Registry, TestServer, command};
+pub use server::{OIDC, Process, Registry, TestServer, command};
 pub use stripe::{Stripe, Trouble};
