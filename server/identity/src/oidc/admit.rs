@@ -15,8 +15,9 @@ impl Identity {
             (named, wanted) => named.or(wanted),
         };
         let key = (email, only.map(str::to_owned));
+        // What has changed since is looked into anew.
         if let Some((tenant_id, admin_id)) = oidc.admitted.get(&key).await
-            && let Some(inside) = self.enter(&tenant_id, admin_id).await?
+            && let Ok(Some(inside)) = self.enter(&tenant_id, admin_id).await
             && inside.admin.email == key.0
         {
             return Ok(inside);

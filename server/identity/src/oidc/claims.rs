@@ -26,7 +26,8 @@ impl Claims {
         if !said["iat"].is_null() && said["iat"].as_f64().is_none_or(|at| at > latest) {
             return Err("it is of the future");
         }
-        let subject = said["sub"].as_str().filter(|subject| !subject.is_empty()).ok_or("it names no subject")?;
+        let subject =
+            said["sub"].as_str().filter(|subject| !subject.is_empty()).ok_or("it names no subject")?;
         // Letters beyond ASCII stay as they are: some of them become ASCII in lower case, and another's address.
         let email = said["email"].as_str().map(|email| email.trim().to_ascii_lowercase());
         // A claim that is no text names a church that does not exist, not all of them.

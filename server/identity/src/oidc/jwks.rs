@@ -45,7 +45,8 @@ impl Jwks {
 
     /// The key of this name, if the issuer has it.
     pub(super) async fn get(&self, kid: &str) -> Result<Option<DecodingKey>> {
-        if let Some(key) = self.read(|known| known.keys.get(kid).filter(|_| !self.asks_again(known)).cloned()) {
+        if let Some(key) = self.read(|known| known.keys.get(kid).filter(|_| !self.asks_again(known)).cloned())
+        {
             return Ok(Some(key));
         }
         self.refresh().await;
@@ -77,7 +78,7 @@ impl Jwks {
         }
     }
 
-    async fn fetch(&self) -> Result<HashMap<String, DecodingKey>, String> {
+    async fn fetch(&self) -> std::result::Result<HashMap<String, DecodingKey>, String> {
         let mut answer = self.http.get(self.url.clone()).send().await.map_err(|error| root(&error))?;
         if !answer.status().is_success() {
             return Err(format!("the answer is {}", answer.status()));
