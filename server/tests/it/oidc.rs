@@ -293,6 +293,21 @@ async fn strangers_who_name_unknown_keys_make_one_request_to_the_issuer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_who_hangs_up_does_not_keep_the_keys_from_others() {
+    let issuer = Issuer::start().await;
+    let server = TestServer::start_with(|config| issuer.configure(config)).await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let claims = issuer.claims(&church.email);
+    issuer.takes(Duration::from_secs(1));
+    let stranger = server.browser();
+    let unknown = Key::two().token("unknown", &claims);
+    let hung_up = tokio::time::timeout(Duration::from_millis(500), ask(&stranger, &unknown, None)).await;
+    assert!(hung_up.is_err() && issuer.asked() == 1);
+    ask(&server.browser(), &issuer.token(&claims), None).await.expect(200);
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_key_is_found_and_known_ones_outlive_an_issuer_that_is_down() {
     let issuer = Issuer::start().await;
     let configure = |config: &mut server::config::Config| {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
@@ -44,12 +44,14 @@ impl Jwks {
     }
 
     /// The key of this name, if the issuer has it.
-    pub(super) async fn get(&self, kid: &str) -> Result<Option<DecodingKey>> {
+    pub(super) async fn get(self: &Arc<Self>, kid: &str) -> Result<Option<DecodingKey>> {
         if let Some(key) = self.read(|known| known.keys.get(kid).filter(|_| !self.asks_again(known)).cloned())
         {
             return Ok(Some(key));
         }
-        self.refresh().await;
+        // Whoever asks may hang up: what was begun is finished for the others.
+        let jwks = self.clone();
+        let _ = tokio::spawn(async move { jwks.refresh().await }).await;
         self.read(|known| match known.keys.is_empty() {
             true => Err(Error::IssuerUnavailable),
             false => Ok(known.keys.get(kid).cloned()),

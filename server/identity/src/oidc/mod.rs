@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use moka::future::Cache;
 use registry::TenantId;
 use serde_json::Value;
-use std::fmt::Display;
+use std::{fmt::Display, sync::Arc};
 use uuid::Uuid;
 
 /// How far the issuer's clock may be from ours, in seconds.
@@ -24,7 +24,7 @@ pub struct Oidc {
     issuer: String,
     audience: String,
     tenant_claim: Option<String>,
-    keys: Jwks,
+    keys: Arc<Jwks>,
     /// The email that a subject is linked to.
     linked: Cache<String, String>,
     /// The church and admin that an email, and the church asked for, have led to.
@@ -39,7 +39,7 @@ impl Oidc {
             issuer,
             audience,
             tenant_claim,
-            keys,
+            keys: Arc::new(keys),
             linked: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             admitted: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
         }

@@ -28,6 +28,7 @@ struct World {
     keys: Vec<Value>,
     asked: usize,
     down: bool,
+    takes: Duration,
 }
 
 #[derive(Clone)]
@@ -65,6 +66,11 @@ impl Issuer {
         self.world.lock().expect("nobody panicked").down = down;
     }
 
+    /// From now on it takes its time.
+    pub fn takes(&self, time: Duration) {
+        self.world.lock().expect("nobody panicked").takes = time;
+    }
+
     /// How often somebody asked for its keys.
     pub fn asked(&self) -> usize {
         self.world.lock().expect("nobody panicked").asked
@@ -86,8 +92,13 @@ impl Issuer {
 }
 
 async fn keys(State(issuer): State<Issuer>) -> Result<Json<Value>, StatusCode> {
-    let mut world = issuer.world.lock().expect("nobody panicked");
-    world.asked += 1;
+    let takes = {
+        let mut world = issuer.world.lock().expect("nobody panicked");
+        world.asked += 1;
+        world.takes
+    };
+    tokio::time::sleep(takes).await;
+    let world = issuer.world.lock().expect("nobody panicked");
     match world.down {
         true => Err(StatusCode::INTERNAL_SERVER_ERROR),
         false => Ok(Json(json!({ "keys": world.keys }))),
