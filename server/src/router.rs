@@ -1,6 +1,6 @@
 //! Every address that is answered.
 
-use crate::{assets, events, health, metrics, pages, pages::private, pages::public};
+use crate::{api, assets, events, health, metrics, pages, pages::private, pages::public};
 use app::{branches, members, provisioning, sessions, signup};
 use axum::{
     Router,
@@ -33,6 +33,7 @@ pub struct AppState {
     pub identity: Identity,
     pub leptos: LeptosOptions,
     pub operator_token: Option<Arc<str>>,
+    pub limits: Arc<api::Limits>,
 }
 
 /// A session nobody uses for so long ends.
@@ -77,6 +78,7 @@ pub fn router(state: AppState, https: bool) -> Router {
     Router::new()
         .merge(pages)
         .merge(files)
+        .merge(api::router(state.clone()))
         .route("/opening/{id}/events", get(events::progress))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))

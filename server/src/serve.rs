@@ -1,7 +1,7 @@
 //! Starting and stopping.
 
 use crate::{
-    Error, billing,
+    Error, api, billing,
     budget::Share,
     config::Config,
     health,
@@ -11,7 +11,7 @@ use crate::{
     provisioning::{Template, Tools, Worker},
     router::{AppState, router},
 };
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +53,7 @@ pub struct Running {
     stop: CancellationToken,
     worker: JoinHandle<()>,
     share: Share,
-    watching: [JoinHandle<()>; 2],
+    watching: [JoinHandle<()>; 3],
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -71,13 +71,19 @@ impl Running {
         let worker = start_worker(&installation, &config, &stop).await?;
         let billing = billing::start(&config, &installation, &stop)?;
         let (registry, identity) = (installation.registry.clone(), installation.identity.clone());
-        let watching = [tokio::spawn(health::sample(registry, identity)), tokio::spawn(metrics::upkeep())];
+        let limits = Arc::new(api::Limits::new(config.api_rate));
+        let watching = [
+            tokio::spawn(health::sample(registry, identity)),
+            tokio::spawn(metrics::upkeep()),
+            tokio::spawn(api::Limits::keep_small(limits.clone())),
+        ];
         let state = AppState {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
             identity: installation.identity.clone(),
             leptos: leptos_options(),
             operator_token: config.operator_token.as_deref().map(Into::into),
+            limits: limits.clone(),
         };
         let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();

@@ -208,10 +208,10 @@ impl Identity {
         let signed_in = self.enter(&tenant_id, answer.admin_id).await?.ok_or(Error::Unauthenticated)?;
         Ok(LoggedIn { signed_in, tokens: answer.tokens })
     }
+}
 
-fn_placeholder -> Vec<u8> {
-        digest(&SHA256, token.as_bytes()).as_ref().to_vec()
-    }
+fn digest_of(token: &str) -> Vec<u8> {
+    digest(&SHA256, token.as_bytes()).as_ref().to_vec()
 }
 
 /// What kept answers are sealed as.

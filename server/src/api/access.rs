@@ -8,9 +8,9 @@ use axum::{
 };
 use std::net::{IpAddr, SocketAddr};
 
-/// Where a request comes from.
+/// The address a request comes from.
 #[derive(Clone, Copy)]
-pub struct From(pub IpAddr);
+pub struct Caller(pub IpAddr);
 
 /// Before anything is looked up: how often one address may ask.
 pub async fn slow_down(
@@ -21,7 +21,7 @@ pub async fn slow_down(
 ) -> Result<Response, Problem> {
     let from = address::of(peer, request.headers());
     let standing = state.limits.address(from)?;
-    request.extensions_mut().insert(From(from));
+    request.extensions_mut().insert(Caller(from));
     let mut response = next.run(request).await;
     standing.write(response.headers_mut());
     Ok(response)

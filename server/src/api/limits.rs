@@ -6,7 +6,7 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::DashMapStateStore,
 };
-use std::{hash::Hash, net::IpAddr, num::NonZeroU32};
+use std::{hash::Hash, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>;
@@ -56,11 +56,14 @@ impl Limits {
         Ok(if tenant.remaining < account.remaining { tenant } else { account })
     }
 
-    /// Forgets those who have not asked for so long that they may again.
-    pub fn sweep(&self) {
-        self.by_address.retain_recent();
-        self.by_account.retain_recent();
-        self.by_tenant.retain_recent();
+    /// Forgets those who have not asked for so long that they may again, for as long as the process lives.
+    pub async fn keep_small(limits: Arc<Self>) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            limits.by_address.retain_recent();
+            limits.by_account.retain_recent();
+            limits.by_tenant.retain_recent();
+        }
     }
 }
 

@@ -113,6 +113,18 @@ impl Problem {
         Errors::one(field, message).into()
     }
 
+    /// The same for an operator's request, where the church's first admin stands apart.
+    pub fn of_tenant(mut self) -> Self {
+        for error in &mut self.errors {
+            error.field = match error.field.as_str() {
+                "churchName" => "name".into(),
+                "firstName" | "lastName" | "email" | "password" => format!("admin.{}", error.field),
+                other => other.to_owned(),
+            };
+        }
+        self
+    }
+
     /// What no handler has put in words: a status alone.
     fn of(status: StatusCode) -> Self {
         let (kind, title) = match status {

@@ -5,6 +5,7 @@ mod church;
 mod cluster;
 mod issuer;
 mod moto;
+mod program;
 mod server;
 mod stripe;
 
@@ -13,5 +14,6 @@ pub use church::{Church, PASSWORD, sign_up, sign_up_in, watch};
 pub use cluster::{Db, cluster};
 pub use issuer::{ISSUER, Issuer, Key, PAUSE, PUBLIC_KEY, now, token as forged_token};
 pub use moto::Cognito;
+pub use program::{Program, Said};
 pub use server::{OIDC, Process, Registry, TestServer, command};
 pub use stripe::{Stripe, Trouble};
