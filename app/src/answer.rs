@@ -237,7 +237,6 @@ impl From<identity::Error> for Failure {
         match error {
             identity::Error::TooManyAttempts { retry_after } => Self::TooManyAttempts { retry_after },
             identity::Error::Suspended { church } => Self::Suspended { church },
-            identity::Error::IssuerUnavailable => Self::Unavailable,
             identity::Error::Registry(error) => error.into(),
             identity::Error::Tenant(error) => error.into(),
             identity::Error::WrongCredentials

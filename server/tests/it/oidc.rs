@@ -342,7 +342,8 @@ async fn a_new_key_is_found_and_known_ones_outlive_an_issuer_that_is_down() {
     ask(&program, &new, None).await.expect(200);
     let fresh = TestServer::on_with(&server.registry, configure).await;
     let page = ask(&fresh.browser(), &new, None).await.expect(503);
-    assert!(!page.header("retry-after").is_empty());
+    assert_eq!(said(&page)["type"], "urn:vestry:issuer-unavailable");
+    assert_eq!(page.header("retry-after"), "30");
     issuer.down(false);
     let program = fresh.browser();
     until(200, || ask(&program, &new, None)).await;

@@ -66,7 +66,7 @@ impl Issuer {
         self.world.lock().expect("nobody panicked").down = down;
     }
 
-    /// From now on it takes its time.
+    /// From now on an answer takes so long.
     pub fn takes(&self, time: Duration) {
         self.world.lock().expect("nobody panicked").takes = time;
     }
