@@ -211,6 +211,15 @@ impl From<identity::Error> for Problem {
                 ..Self::new(StatusCode::CONFLICT, "choose-tenant", "This opens several churches")
                     .detail("Say which one: tenantId when signing in, X-Tenant-ID otherwise.")
             },
+            identity::Error::IssuerUnavailable => Self {
+                retry_after: Some(30),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "issuer-unavailable",
+                    "The issuer of this token cannot be reached now",
+                )
+                .detail("Its keys are not known yet. Try again in half a minute.")
+            },
             identity::Error::Tenant(error) => error.into(),
             error => Failure::from(error).into(),
         }

@@ -17,6 +17,7 @@ mod faults;
 mod isolation;
 mod members;
 mod metrics;
+mod oidc;
 mod pools;
 mod provisioning;
 mod ready;
