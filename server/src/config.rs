@@ -1,6 +1,6 @@
 use crate::{
     Error,
-    commands::{servers, tenants},
+    commands::{keys, servers, tenants},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use identity::{Jwks, Oidc};
@@ -163,6 +163,9 @@ pub enum Command {
     /// The churches of this installation
     #[command(subcommand)]
     Tenants(tenants::Command),
+    /// What the access tokens of the API are signed with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// The database servers they live on
     #[command(subcommand)]
     Servers(servers::Command),

@@ -1,6 +1,6 @@
 use clap::Parser;
 use server::{
-    commands::{servers, tenants},
+    commands::{keys, servers, tenants},
     config::{Command, Config, Log},
     installation::Installation,
     serve,
@@ -28,6 +28,12 @@ fn main() -> ExitCode {
                 Some(Command::Tenants(command)) => {
                     let installation = Installation::open(&config).await?;
                     let done = tenants::run(command, &installation).await;
+                    installation.close().await;
+                    done
+                }
+                Some(Command::Keys(command)) => {
+                    let installation = Installation::open(&config).await?;
+                    let done = keys::run(command, &installation).await;
                     installation.close().await;
                     done
                 }

@@ -130,17 +130,22 @@ fn describe(method: &HttpMethod, operation: &mut Operation) {
     if *method == HttpMethod::Post {
         headers.push((
             "Idempotency-Key",
+            Some("^[!-~]{1,255}$"),
             "The same request again under the same key is done once, and answered the same for a day.",
         ));
     }
     if changes {
-        headers.push(("If-Match", "The `ETag` of what is to be changed: 412 when somebody else was faster."));
+        headers.push((
+            "If-Match",
+            None,
+            "The `ETag` of what is to be changed: 412 when somebody else was faster.",
+        ));
     }
     if is_closed {
-        headers.push(("X-Tenant-ID", "One of the churches the credential is good for."));
+        headers.push(("X-Tenant-ID", None, "One of the churches the credential is good for."));
     }
-    for (name, what) in headers {
-        let text = ObjectBuilder::new().schema_type(Type::String);
+    for (name, pattern, what) in headers {
+        let text = ObjectBuilder::new().schema_type(Type::String).pattern(pattern);
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)

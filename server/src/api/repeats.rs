@@ -63,8 +63,10 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
 /// The key that a request carries.
 pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
-    let wrong = "An Idempotency-Key has 1 to 255 letters, digits and signs.";
+    let plain =
+        |key: &&str| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = key.to_str().ok().filter(plain);
+    let wrong = "An Idempotency-Key has 1 to 255 letters, digits and signs, and no space.";
     key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::malformed(wrong))
 }
 

@@ -1,9 +1,11 @@
 //! The JSON API.
 
 mod access;
+mod curl;
 mod members;
 mod problems;
 mod repeats;
+mod schemathesis;
 mod signup;
 mod tokens;
 
