@@ -21,6 +21,7 @@ pub mod servers;
 pub mod sessions;
 pub mod signups;
 pub mod tenants;
+pub mod uploads;
 
 mod registry;
 

@@ -28,9 +28,11 @@
 pub mod admins;
 pub mod branches;
 pub mod dashboard;
+pub mod files;
 pub mod health;
 pub mod members;
 pub mod office;
+pub mod photos;
 pub mod schema;
 pub mod statuses;
 
