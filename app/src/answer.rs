@@ -103,11 +103,13 @@ pub enum Flash {
     BranchChanged,
     BranchArchived,
     BranchRestored,
+    PictureSaved,
+    PictureRemoved,
     SignedOut,
 }
 
 impl Flash {
-    const ALL: [(Self, &str, &str); 9] = [
+    const ALL: [(Self, &str, &str); 11] = [
         (Self::MemberAdded, "member-added", "The member is added."),
         (Self::MemberChanged, "member-changed", "Your changes are saved."),
         (Self::MemberArchived, "member-archived", "The member is archived. Nothing was deleted."),
@@ -116,6 +118,8 @@ impl Flash {
         (Self::BranchChanged, "branch-changed", "Your changes are saved."),
         (Self::BranchArchived, "branch-archived", "The branch is archived. Nothing was deleted."),
         (Self::BranchRestored, "branch-restored", "The branch is back."),
+        (Self::PictureSaved, "picture-saved", "The picture is saved."),
+        (Self::PictureRemoved, "picture-removed", "The picture is removed."),
         (Self::SignedOut, "signed-out", "You are signed out."),
     ];
 

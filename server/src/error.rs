@@ -35,6 +35,12 @@ pub enum Error {
         "Stripe cannot be called over TLS ({0}): install the system's root certificates (package ca-certificates)"
     )]
     StripeClient(String),
+    #[error(
+        "S3_BUCKET is set, and S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are not: both are needed to keep files there"
+    )]
+    S3Keys,
+    #[error("S3_ENDPOINT is not an address: it looks like https://s3.eu-central-1.amazonaws.com")]
+    S3Endpoint,
     #[error("the template of new databases could not be made: {0}")]
     Template(String),
     /// An operator's command that cannot be carried out.

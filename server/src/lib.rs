@@ -10,6 +10,8 @@
 //! | `pages` | how a page of the app is rendered for the person who asks |
 //! | `events` | progress as server-sent events |
 //! | `assets` | the files the browser needs, carried inside the binary |
+//! | `files` | what churches keep outside of their databases, and pictures made of it |
+//! | `storage` | where that lies: object storage, or the data directory |
 //! | `budget` | this process's part of the connections |
 //! | `commands` | what an operator does from the command line |
 //! | `health`, `metrics` | how it does: for balancers, for Prometheus |
@@ -27,9 +29,11 @@ mod assets;
 mod budget;
 mod error;
 mod events;
+mod files;
 mod health;
 mod metrics;
 mod pages;
 mod router;
+mod storage;
 
 pub use error::Error;

@@ -4,12 +4,14 @@ use crate::{
     Error, billing,
     budget::Share,
     config::Config,
+    files::{self, Files},
     health,
     installation::Installation,
     metrics,
     pages::leptos_options,
     provisioning::{Template, Tools, Worker},
     router::{AppState, router},
+    storage::Storage,
 };
 use std::net::SocketAddr;
 use tokio::{net::TcpListener, signal, task::JoinHandle};
@@ -53,7 +55,7 @@ pub struct Running {
     stop: CancellationToken,
     worker: JoinHandle<()>,
     share: Share,
-    watching: [JoinHandle<()>; 2],
+    watching: [JoinHandle<()>; 3],
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -65,19 +67,29 @@ impl Running {
         let addr = listener.local_addr().map_err(listening)?;
         metrics::recorder();
         let installation = Installation::open(&config).await?;
+        let storage = Storage::open(&config, &installation.secret, addr)?;
         let stop = CancellationToken::new();
         let budget = config.connection_budget as usize;
         let share = Share::claim(&installation, budget, budget).await?;
         let worker = start_worker(&installation, &config, &stop).await?;
         let billing = billing::start(&config, &installation, &stop)?;
         let (registry, identity) = (installation.registry.clone(), installation.identity.clone());
-        let watching = [tokio::spawn(health::sample(registry, identity)), tokio::spawn(metrics::upkeep())];
+        let files = Files { registry: registry.clone(), storage };
+        // By processes that serve: whoever only provisions may stand where the files are not.
+        let sweep =
+            files::sweep(files.clone(), identity.clone(), installation.secret.clone(), stop.clone());
+        let watching = [
+            tokio::spawn(health::sample(registry, identity)),
+            tokio::spawn(metrics::upkeep()),
+            tokio::spawn(sweep),
+        ];
         let state = AppState {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
             identity: installation.identity.clone(),
             leptos: leptos_options(),
             operator_token: config.operator_token.as_deref().map(Into::into),
+            files,
         };
         let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
