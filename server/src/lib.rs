@@ -20,20 +20,20 @@
 pub mod billing;
 pub mod commands;
 pub mod config;
+pub mod files;
 pub mod installation;
 pub mod provisioning;
 pub mod serve;
+pub mod storage;
 
 mod address;
 mod assets;
 mod budget;
 mod error;
 mod events;
-mod files;
 mod health;
 mod metrics;
 mod pages;
 mod router;
-mod storage;
 
 pub use error::Error;

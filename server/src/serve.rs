@@ -50,6 +50,7 @@ pub async fn work(config: Config) -> Result<(), Error> {
 pub struct Running {
     pub addr: SocketAddr,
     pub installation: Installation,
+    pub files: Files,
     /// Unless churches are not billed.
     pub billing: Option<billing::Running>,
     stop: CancellationToken,
@@ -89,13 +90,13 @@ impl Running {
             identity: installation.identity.clone(),
             leptos: leptos_options(),
             operator_token: config.operator_token.as_deref().map(Into::into),
-            files,
+            files: files.clone(),
         };
         let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
-        Ok(Self { addr, installation, billing, stop, worker, share, watching, server })
+        Ok(Self { addr, installation, files, billing, stop, worker, share, watching, server })
     }
 
     /// Finishes what runs, then leaves.

@@ -12,6 +12,7 @@ mod chaos;
 mod billing;
 mod branches;
 mod faults;
+mod files;
 mod isolation;
 mod members;
 mod metrics;
