@@ -30,8 +30,9 @@ pub fn avatar(whose: Whose, picture: Option<Uuid>, large: bool, initials: String
         };
         view! { <img src=address alt="" loading="lazy"/> }
     });
+    let pictured = picture.is_some();
     view! {
-        <span class="avatar" class:large=large class:pictured=picture.is_some() aria-hidden="true">{initials}{picture}</span>
+        <span class="avatar" class:large=large class:pictured=pictured aria-hidden="true">{initials}{picture}</span>
     }
 }
 
@@ -80,7 +81,7 @@ pub async fn page(office: SignedIn, whose: Whose, errors: Errors) -> Answer {
             <div>
                 <a class="back" href=back.clone()>{icon::back()}{name}</a>
                 <div class="titled">
-                    {avatar(whose, picture, true, letters)}
+                    {(picture.is_some() || !letters.is_empty()).then(|| avatar(whose, picture, true, letters))}
                     <div><h1>{title.clone()}</h1></div>
                 </div>
             </div>

@@ -3,6 +3,7 @@
 use super::{Error, LARGEST_PICTURE, Result, refused};
 use image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder,
+    error::{LimitError, LimitErrorKind},
     imageops::FilterType,
 };
 use std::io::Cursor;
@@ -14,7 +15,7 @@ const SMALL: u32 = 96;
 
 /// More than any camera makes. A small file can unfold to very many pixels.
 const WIDEST: u32 = 12_000;
-const MEMORY: u64 = 256 * 1024 * 1024;
+const MEMORY: u64 = 200 * 1024 * 1024;
 
 /// Pictures are unfolded one at a time: each takes memory.
 static TURN: Semaphore = Semaphore::const_new(1);
@@ -59,6 +60,9 @@ fn make(sent: &[u8]) -> image::ImageResult<Picture> {
     limits.max_alloc = Some(MEMORY);
     reader.limits(limits);
     let mut decoder = reader.into_decoder()?;
+    if decoder.total_bytes() > MEMORY {
+        return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory)));
+    }
     let orientation = decoder.orientation()?;
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);

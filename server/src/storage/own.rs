@@ -87,9 +87,10 @@ impl Doors {
 
 /// What is signed. Each part is preceded by its length, so that none can pass for a part of another.
 fn text(method: &str, key: &str, terms: &Terms) -> String {
+    let expires = terms.expires.to_string();
     let size = terms.size.map(|size| size.to_string()).unwrap_or_default();
     let name = terms.name.as_deref().unwrap_or_default();
-    let parts = [method, key, &terms.expires.to_string(), &terms.content_type, &size, name];
+    let parts: [&str; 6] = [method, key, &expires, &terms.content_type, &size, name];
     parts.iter().map(|part| format!("{} {part}\n", part.len())).collect()
 }
 

@@ -61,6 +61,8 @@ pub fn open(config: &Config) -> Result<Option<(AmazonS3, Signer)>, Error> {
         .with_secret_access_key(&key)
         .with_client_options(options)
         .with_retry(retry)
+        // One at a time is all that is needed, and understood everywhere.
+        .with_disable_bulk_delete(true)
         .build()
         .map_err(|_| Error::S3Endpoint)?;
     let url = format!("{endpoint}/{bucket}");
