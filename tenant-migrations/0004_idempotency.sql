@@ -8,6 +8,8 @@ create table idempotency_keys (
     record_id uuid not null,
     status smallint,
     body text,
+    location text,
+    etag text,
     created_at timestamptz not null default now(),
     primary key (admin_id, key)
 );

@@ -48,9 +48,16 @@ pub struct Config {
     #[arg(long, env = "VESTRY_ISOLATION", value_enum, default_value_t, global = true)]
     pub isolation: Isolation,
 
-    /// What an operator's program shows, as a bearer token, to read /metrics. Unset: only from this machine.
+    /// What an operator's program shows, as a bearer token, to read /metrics and to call
+    /// /api/tenants. Unset: metrics only from this machine, and no such calls.
     #[arg(long, env = "VESTRY_OPERATOR_TOKEN", hide_env_values = true, global = true)]
     pub operator_token: Option<String>,
+
+    /// How many requests of the API are answered in a minute, from one address and by one account; four times as
+    /// many for one church.
+    #[arg(long, env = "VESTRY_API_RATE", default_value_t = 1200, global = true,
+          value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub api_rate: u32,
 
     /// How the log is written, to stderr: lines for people, or JSON for programs.
     #[arg(long, env = "VESTRY_LOG", value_enum, default_value_t, global = true)]

@@ -8,11 +8,13 @@
 //! | `billing` | how an open church becomes a customer of Stripe |
 //! | `router` | every address that is answered, and what stands before all of them |
 //! | `pages` | how a page of the app is rendered for the person who asks |
+//! | `api` | the JSON API: tokens, problems, OpenAPI |
 //! | `events` | progress as server-sent events |
 //! | `assets` | the files the browser needs, carried inside the binary |
 //! | `files` | what churches keep outside of their databases, and pictures made of it |
 //! | `storage` | where that lies: object storage, or the data directory |
 //! | `budget` | this process's part of the connections |
+//! | `operator` | how the operator's program is known |
 //! | `commands` | what an operator does from the command line |
 //! | `health`, `metrics` | how it does: for balancers, for Prometheus |
 //! | `serve` | starting and stopping all of it |
@@ -27,12 +29,14 @@ pub mod serve;
 pub mod storage;
 
 mod address;
+mod api;
 mod assets;
 mod budget;
 mod error;
 mod events;
 mod health;
 mod metrics;
+mod operator;
 mod pages;
 mod router;
 

@@ -1,7 +1,7 @@
 //! Every address that is answered.
 
 use crate::{
-    assets, events,
+    api, assets, events,
     files::{Files, pages as pictures},
     health, metrics, pages,
     pages::{private, public},
@@ -41,6 +41,7 @@ pub struct AppState {
     pub leptos: LeptosOptions,
     pub operator_token: Option<Arc<str>>,
     pub files: Files,
+    pub limits: Arc<api::Limits>,
 }
 
 /// A session nobody uses for so long ends.
@@ -91,6 +92,7 @@ pub fn router(state: AppState, https: bool) -> Router {
         .merge(pages)
         .merge(files)
         .route("/files/{*key}", put(storage::upload).get(storage::download))
+        .merge(api::router(state.clone()))
         .route("/opening/{id}/events", get(events::progress))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))

@@ -1,7 +1,7 @@
 //! Starting and stopping.
 
 use crate::{
-    Error, billing,
+    Error, api, billing,
     budget::Share,
     config::Config,
     files::{self, Files},
@@ -13,7 +13,7 @@ use crate::{
     router::{AppState, router},
     storage::Storage,
 };
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +56,7 @@ pub struct Running {
     stop: CancellationToken,
     worker: JoinHandle<()>,
     share: Share,
-    watching: [JoinHandle<()>; 3],
+    watching: [JoinHandle<()>; 4],
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -79,10 +79,12 @@ impl Running {
         // By processes that serve: whoever only provisions may stand where the files are not.
         let sweep =
             files::sweep(files.clone(), identity.clone(), installation.secret.clone(), stop.clone());
+        let limits = Arc::new(api::Limits::new(config.api_rate));
         let watching = [
             tokio::spawn(health::sample(registry, identity)),
             tokio::spawn(metrics::upkeep()),
             tokio::spawn(sweep),
+            tokio::spawn(api::Limits::keep_small(limits.clone())),
         ];
         let state = AppState {
             registry: installation.registry.clone(),
@@ -91,6 +93,7 @@ impl Running {
             leptos: leptos_options(),
             operator_token: config.operator_token.as_deref().map(Into::into),
             files: files.clone(),
+            limits: limits.clone(),
         };
         let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();

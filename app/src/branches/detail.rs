@@ -36,7 +36,7 @@ pub async fn archive(visit: Visit, office: SignedIn) -> Answer {
         };
         return Ok(Reply::desk(&format!("Archive {name}"), Door::Branches, body));
     }
-    match branches::archive(&office.tenant, &editor, id).await {
+    match branches::archive(&office.tenant, &editor, id, None).await {
         Ok(()) => Ok(Reply::redirect(format!("/branches/{id}")).saying(Flash::BranchArchived)),
         Err(tenant::Error::Rejected { field, message }) => {
             let errors = Errors::one(field, message);

@@ -11,7 +11,7 @@ use crate::{
     visit::{SignedIn, Visit},
 };
 use leptos::prelude::*;
-use tenant::{Editor, branches};
+use tenant::{Editor, Version, branches};
 use uuid::Uuid;
 
 pub async fn add(visit: Visit, office: SignedIn) -> Answer {
@@ -20,12 +20,13 @@ pub async fn add(visit: Visit, office: SignedIn) -> Answer {
         let blank = BranchForm::blank(&office.church.country, &office.church.timezone);
         return form_page(&office, &editor, None, blank, Errors::default()).await;
     };
+    let id = Uuid::now_v7();
     let done = match typed.details(&office.church.country) {
-        Ok(details) => branches::add(&office.tenant, &editor, &details).await,
+        Ok(details) => branches::add(&office.tenant, &editor, id, &details).await,
         Err(errors) => return form_page(&office, &editor, None, typed, errors).await,
     };
     match done {
-        Ok(id) => Ok(Reply::redirect(format!("/branches/{id}")).saying(Flash::BranchAdded)),
+        Ok(()) => Ok(Reply::redirect(format!("/branches/{id}")).saying(Flash::BranchAdded)),
         Err(error) => form_page(&office, &editor, None, typed, rejected(error)?).await,
     }
 }
@@ -38,11 +39,17 @@ pub async fn change(visit: Visit, office: SignedIn) -> Answer {
         return form_page(&office, &editor, Some(id), BranchForm::of(&branch), Errors::default()).await;
     };
     let done = match typed.details(&office.church.country) {
-        Ok(details) => branches::change(&office.tenant, &editor, id, &details).await,
+        Ok(details) => branches::change(&office.tenant, &editor, id, &details, typed.seen()).await,
         Err(errors) => return form_page(&office, &editor, Some(id), typed, errors).await,
     };
     match done {
         Ok(()) => Ok(Reply::redirect(format!("/branches/{id}")).saying(Flash::BranchChanged)),
+        Err(tenant::Error::Changed) => {
+            // Sent once more, it is meant.
+            let now = branches::find(&office.tenant, editor.viewer(), id).await?;
+            let typed = BranchForm { version: Version::from(now.updated_at).to_string(), ..typed };
+            form_page(&office, &editor, Some(id), typed, changed("name", "branch")).await
+        }
         Err(error) => form_page(&office, &editor, Some(id), typed, rejected(error)?).await,
     }
 }
@@ -57,6 +64,17 @@ pub fn rejected(error: tenant::Error) -> Result<Errors, tenant::Error> {
         }
         error => Err(error),
     }
+}
+
+/// What is said to whoever writes over what somebody else has written meanwhile.
+pub fn changed(field: &str, who: &str) -> Errors {
+    Errors::one(
+        field,
+        format!(
+            "Somebody else has changed this {who} since you opened it. Look at it in another window; what you \
+             typed is still here, and Save puts it in the place of theirs."
+        ),
+    )
 }
 
 async fn form_page(
@@ -79,6 +97,7 @@ async fn form_page(
     let form = view! {
         <form class="stack" method="post" action=here novalidate>
             {summary(&errors)}
+            <input type="hidden" name="version" value=typed.version.clone()/>
             <fieldset class="section">
                 <legend>"The branch"</legend>
                 {Field::new("name", "Name", &typed.name, &errors).max(120).input()}

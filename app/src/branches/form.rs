@@ -19,6 +19,8 @@ pub struct BranchForm {
     pub country: String,
     pub timezone: String,
     pub service_times: String,
+    /// Which state of the branch was on the page.
+    pub version: String,
 }
 
 /// The fields, in the order of the page.
@@ -71,7 +73,10 @@ mod server {
         },
         places,
     };
-    use tenant::branches::{Branch, Details};
+    use tenant::{
+        Version,
+        branches::{Branch, Details},
+    };
 
     impl BranchForm {
         /// What a new branch starts with: where the church is.
@@ -99,7 +104,12 @@ mod server {
                 country,
                 timezone: details.timezone,
                 service_times: details.service_times.unwrap_or_default(),
+                version: Version::from(branch.updated_at).to_string(),
             }
+        }
+
+        pub fn seen(&self) -> Option<Version> {
+            self.version.parse().ok()
         }
 
         /// What the form says, in the words of the `tenant` library. `home` is the church's country.

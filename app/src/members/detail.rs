@@ -102,7 +102,7 @@ pub async fn archive(visit: Visit, office: SignedIn) -> Answer {
     let id = visit.record()?;
     let editor = office.admin.editor()?;
     if visit.body.is_some() {
-        members::archive(&office.tenant, &editor, id).await?;
+        members::archive(&office.tenant, &editor, id, None).await?;
         return Ok(Reply::redirect(format!("/members/{id}")).saying(Flash::MemberArchived));
     }
     let member = members::find(&office.tenant, editor.viewer(), id).await?;

@@ -1,7 +1,7 @@
 use super::form::{GENDERS, HOUSEHOLD_ROLES, MARITAL_STATUSES, MONTHS, MemberForm};
 use crate::{
     answer::{Answer, Flash, Reply},
-    branches::edit::rejected,
+    branches::edit::{changed, rejected},
     forms::{
         Errors,
         fields::{Field, summary, unchosen},
@@ -12,7 +12,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use serde::Deserialize;
-use tenant::{Editor, branches, members, statuses};
+use tenant::{Editor, Version, branches, members, statuses};
 use uuid::Uuid;
 
 /// A form may be opened for a branch.
@@ -28,12 +28,13 @@ pub async fn add(visit: Visit, office: SignedIn) -> Answer {
         let blank = MemberForm { branch_id: visit.query::<Query>().branch, ..MemberForm::default() };
         return form_page(&office, &editor, None, blank, Errors::default()).await;
     };
+    let id = Uuid::now_v7();
     let done = match typed.details(&office.church.country) {
-        Ok(details) => members::add(&office.tenant, &editor, &details).await,
+        Ok(details) => members::add(&office.tenant, &editor, id, &details).await,
         Err(errors) => return form_page(&office, &editor, None, typed, errors).await,
     };
     match done {
-        Ok(id) => Ok(Reply::redirect(format!("/members/{id}")).saying(Flash::MemberAdded)),
+        Ok(()) => Ok(Reply::redirect(format!("/members/{id}")).saying(Flash::MemberAdded)),
         Err(error) => form_page(&office, &editor, None, typed, rejected(error)?).await,
     }
 }
@@ -47,11 +48,17 @@ pub async fn change(visit: Visit, office: SignedIn) -> Answer {
         return form_page(&office, &editor, Some(id), typed, Errors::default()).await;
     };
     let done = match typed.details(&office.church.country) {
-        Ok(details) => members::change(&office.tenant, &editor, id, &details).await,
+        Ok(details) => members::change(&office.tenant, &editor, id, &details, typed.seen()).await,
         Err(errors) => return form_page(&office, &editor, Some(id), typed, errors).await,
     };
     match done {
         Ok(()) => Ok(Reply::redirect(format!("/members/{id}")).saying(Flash::MemberChanged)),
+        Err(tenant::Error::Changed) => {
+            // Sent once more, it is meant.
+            let now = members::find(&office.tenant, editor.viewer(), id).await?;
+            let typed = MemberForm { version: Version::from(now.updated_at).to_string(), ..typed };
+            form_page(&office, &editor, Some(id), typed, changed("first_name", "member")).await
+        }
         Err(error) => form_page(&office, &editor, Some(id), typed, rejected(error)?).await,
     }
 }
@@ -84,6 +91,7 @@ async fn form_page(
     let form = view! {
         <form class="stack" method="post" action=here novalidate>
             {summary(&errors)}
+            <input type="hidden" name="version" value=typed.version.clone()/>
             {person(&typed, &errors)}
             {church(&typed, &errors, branches, statuses)}
             {contact(&typed, &errors)}

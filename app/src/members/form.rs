@@ -26,6 +26,8 @@ pub struct MemberForm {
     pub mobile: String,
     pub home_phone: String,
     pub notes: String,
+    /// Which state of the member was on the page.
+    pub version: String,
 }
 
 /// What is stored, and what a person reads.
@@ -149,7 +151,10 @@ mod server {
         },
         places,
     };
-    use tenant::members::{Details, Member};
+    use tenant::{
+        Version,
+        members::{Details, Member},
+    };
 
     impl MemberForm {
         pub fn of(member: &Member, country: &str) -> Self {
@@ -184,7 +189,12 @@ mod server {
                     .unwrap_or_default(),
                 home_phone: text(details.home_phone),
                 notes: text(details.notes),
+                version: Version::from(member.updated_at).to_string(),
             }
+        }
+
+        pub fn seen(&self) -> Option<Version> {
+            self.version.parse().ok()
         }
 
         /// What the form says, in the words of the `tenant` library. `home` is the church's country.

@@ -46,6 +46,19 @@ pub fn proposed(accept_language: &str) -> Option<(&'static str, &'static str)> {
     ZONES.iter().find(|(country, _)| *country == code).copied()
 }
 
+/// Country and time zone of a church that has said only some of it, or nothing.
+pub fn settled(country: Option<&str>, timezone: Option<&str>, accept_language: &str) -> (String, String) {
+    let of_country = |code| ZONES.iter().find(|(country, _)| *country == code).map(|(_, zone)| *zone);
+    let of_zone = |name| ZONES.iter().find(|(_, zone)| *zone == name).map(|(country, _)| *country);
+    let (country, timezone) = match (country, timezone) {
+        (Some(country), Some(timezone)) => (country, timezone),
+        (Some(country), None) => (country, of_country(country).unwrap_or("UTC")),
+        (None, Some(timezone)) => (of_zone(timezone).unwrap_or("US"), timezone),
+        (None, None) => proposed(accept_language).unwrap_or(("US", "UTC")),
+    };
+    (country.to_owned(), timezone.to_owned())
+}
+
 pub fn country_options(chosen: &str) -> AnyView {
     let options = COUNTRIES.iter().map(|(code, name)| {
         view! { <option value=*code selected=*code == chosen>{*name}</option> }

@@ -134,6 +134,7 @@ async fn sign_up(doors: &Doors, church: &ChurchForm, typed: &FounderForm) -> ide
         country: church.country.clone(),
         timezone: church.timezone.clone(),
         region: line(&church.region),
+        isolation: None,
         first_name: line(&typed.first_name).unwrap_or_default(),
         last_name: line(&typed.last_name).unwrap_or_default(),
         email: typed.email.trim().to_lowercase(),

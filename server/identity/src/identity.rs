@@ -1,4 +1,4 @@
-use crate::{Error, Result, Secret, SessionStore, limits::Limits, passwords::Passwords, session_store::WHO};
+use crate::{Error, Result, Secret, SessionStore, keys::Keys, limits::Limits, passwords::Passwords, session_store::WHO};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use registry::{
@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 /// How long anything resolved is believed without hearing of a change. Changes are told at once;
 /// this bounds what happens when the telling fails.
-const BELIEVED: Duration = Duration::from_secs(30);
+pub(crate) const BELIEVED: Duration = Duration::from_secs(30);
 
-/// Turns sessions into tenants; cheap to clone.
+/// Turns sessions and tokens into tenants; cheap to clone.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
 
@@ -29,6 +29,10 @@ pub struct Inner {
     sessions: SessionStore,
     tenants: Cache<TenantId, Arc<tenants::Tenant>>,
     admins: Cache<(String, Uuid), Admin>,
+    /// Programs' sign-ins that have not ended.
+    pub(crate) families: Cache<Uuid, ()>,
+    /// What signs access tokens.
+    pub(crate) keys: Keys,
 }
 
 impl Deref for Identity {
@@ -53,7 +57,24 @@ pub struct Church {
     pub name: String,
     pub country: String,
     pub timezone: String,
+    pub subscription_status: String,
     pub trial_ends_at: DateTime<Utc>,
+    pub isolation: Isolation,
+    pub schema_version: Option<i64>,
+}
+
+impl From<&tenants::Tenant> for Church {
+    fn from(known: &tenants::Tenant) -> Self {
+        Self {
+            name: known.name.clone(),
+            country: known.country.clone(),
+            timezone: known.timezone.clone(),
+            subscription_status: known.subscription_status.clone(),
+            trial_ends_at: known.trial_ends_at,
+            isolation: known.isolation,
+            schema_version: known.schema_version,
+        }
+    }
 }
 
 /// The run that a browser which signed up is waiting for.
@@ -75,6 +96,8 @@ impl Identity {
             sessions: SessionStore::new(registry.clone()),
             tenants: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             admins: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+            families: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+            keys: Keys::new(),
             registry,
             secret,
             isolation,
@@ -94,12 +117,21 @@ impl Identity {
     /// Who is signed in to this session, and the tenant that opens; `None` when nobody is.
     pub async fn resolve(&self, session: &Session) -> Result<Option<SignedIn>> {
         let Some((tenant_id, admin_id)) = session.get::<(String, Uuid)>(WHO).await? else { return Ok(None) };
-        let known = match self.known(&tenant_id.parse()?).await {
+        let inside = self.enter(&tenant_id.parse()?, admin_id).await?;
+        if inside.is_some() {
+            keep_alive(session).await?;
+        }
+        Ok(inside)
+    }
+
+    /// The church an admin may enter; `None` when there is no such church or admin any more.
+    pub(crate) async fn enter(&self, tenant_id: &TenantId, admin_id: Uuid) -> Result<Option<SignedIn>> {
+        let known = match self.known(tenant_id).await {
             Err(Error::Registry(registry::Error::NotFound)) => return Ok(None),
             known => known?,
         };
         let tenant = self.open_tenant(&known).await?;
-        let key = (tenant_id, admin_id);
+        let key = (tenant_id.to_string(), admin_id);
         let admin = match self.admins.get(&key).await {
             Some(admin) => admin,
             None => match admins::enter(&tenant, admin_id).await {
@@ -111,14 +143,7 @@ impl Identity {
                 Err(error) => return Err(error.into()),
             },
         };
-        keep_alive(session).await?;
-        let church = Church {
-            name: known.name.clone(),
-            country: known.country.clone(),
-            timezone: known.timezone.clone(),
-            trial_ends_at: known.trial_ends_at,
-        };
-        Ok(Some(SignedIn { tenant, admin, church }))
+        Ok(Some(SignedIn { tenant, admin, church: Church::from(&*known) }))
     }
 
     /// A tenant that is being made, which the registry does not yet call active. For whoever holds
@@ -163,6 +188,8 @@ impl Identity {
                     self.pools.forget(&id).await;
                 }
                 Change::Session(id) => self.sessions.forget(&id).await,
+                Change::TokenFamily(id) => self.families.invalidate(&id).await,
+                Change::Admin(tenant_id, admin_id) => self.admins.invalidate(&(tenant_id, admin_id)).await,
                 Change::ServerMoved => {
                     self.tenants.invalidate_all();
                     self.pools.forget_all();
@@ -170,6 +197,7 @@ impl Identity {
                 Change::Unheard => {
                     self.tenants.invalidate_all();
                     self.admins.invalidate_all();
+                    self.families.invalidate_all();
                     self.sessions.forget_all();
                     self.pools.forget_all();
                 }
@@ -181,6 +209,7 @@ impl Identity {
     /// Housekeeping that may happen at any time, in any process.
     pub async fn sweep(&self) -> Result<()> {
         self.limits.sweep();
+        registry::tokens::sweep(&self.registry).await?;
         Ok(registry::sessions::delete_expired(&self.registry).await?)
     }
 

@@ -3,21 +3,27 @@
 //! What must stay true of it:
 //!
 //! - It is the one library that knows both the registry and the tenants, and the one place where a
-//!   `Tenant` is handed out: for a session ([`Identity::resolve`]), or to whoever holds the
-//!   installation's secret ([`Identity::unfinished`]); pages do not.
+//!   `Tenant` is handed out: for a session ([`Identity::resolve`]), for a token
+//!   ([`Identity::authenticate`]), or to whoever holds the installation's secret
+//!   ([`Identity::unfinished`]); pages do not.
+//! - An access token lives 15 minutes, and no longer than the sign-in it came from. A refresh token is
+//!   used once; shown again, it ends that sign-in.
 //! - Signing out, disabling an admin and suspending a tenant take effect at once in every process:
 //!   what is kept in memory is dropped when the registry tells, and is short-lived in any case.
 //! - A sign-in that fails says the same, and takes the same time, whatever was wrong.
 //! - Passwords are hashed with Argon2id, by as many threads as the machine has cores and no more.
 
+mod authenticate;
 mod error;
 mod identity;
+mod keys;
 mod limits;
 mod passwords;
 mod seal;
 mod session_store;
 mod sign_in;
 mod sign_up;
+mod tokens;
 
 pub use error::{Error, Result};
 pub use identity::{Church, Identity, SignedIn, place};
@@ -25,3 +31,4 @@ pub use seal::{Founder, Secret};
 pub use session_store::SessionStore;
 pub use sign_in::Choice;
 pub use sign_up::NewChurch;
+pub use tokens::{ACCESS, LoggedIn, Login, Tokens};

@@ -1,7 +1,7 @@
 use crate::{Error, Result};
 use ring::{
     aead::{self, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey},
-    hkdf,
+    hkdf, hmac,
     rand::{SecureRandom, SystemRandom},
 };
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,17 @@ impl Secret {
     /// The password of a database role of the installation's own.
     pub fn role_password(&self, role: &str) -> String {
         self.derive(b"role", role.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What access tokens are signed with, by the id of the key.
+    pub fn token_key(&self, id: &str) -> [u8; 32] {
+        self.derive(b"token", id.as_bytes())
+    }
+
+    /// What a text is known by, to whoever has this secret only.
+    pub fn digest(&self, purpose: &str, text: &[u8]) -> Vec<u8> {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.derive(b"digest", purpose.as_bytes()));
+        hmac::sign(&key, text).as_ref().to_vec()
     }
 
     fn derive(&self, purpose: &[u8], name: &[u8]) -> [u8; 32] {
@@ -104,7 +115,7 @@ impl Founder {
     }
 }
 
-fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).expect("the system has randomness");
     bytes

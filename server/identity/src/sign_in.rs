@@ -16,7 +16,7 @@ const REFUSAL: Duration = Duration::from_millis(400);
 pub struct Choice {
     pub tenant_id: String,
     pub church: String,
-    admin_id: Uuid,
+    pub(crate) admin_id: Uuid,
 }
 
 impl Choice {
@@ -63,7 +63,7 @@ impl Identity {
         Ok(session.flush().await?)
     }
 
-    /// Ends all sessions of an admin who may no longer enter, in every process at once.
+    /// Ends all sessions and tokens of an admin who may no longer enter, in every process at once.
     pub async fn end_sessions(&self, tenant_id: &str, admin_id: Uuid) -> Result<()> {
         Ok(sessions::delete_of_admin(&self.registry, tenant_id, admin_id).await?)
     }
@@ -90,7 +90,7 @@ impl Identity {
         Ok(true)
     }
 
-    async fn verify(&self, address: IpAddr, email: &str, password: String) -> Result<Vec<Choice>> {
+    pub(crate) async fn verify(&self, address: IpAddr, email: &str, password: String) -> Result<Vec<Choice>> {
         self.limits.sign_in(address, email)?;
         let no_sooner = Instant::now() + REFUSAL;
         let mut choices = Vec::new();

@@ -3,6 +3,7 @@ use registry::{
     TenantId,
     ready::Edition,
     signups::{self, Accepted, Signup},
+    tenants::Isolation,
 };
 use std::net::IpAddr;
 use tenant::schema;
@@ -15,6 +16,8 @@ pub struct NewChurch {
     pub timezone: String,
     /// Where its data is to be kept; `None` for wherever there is room.
     pub region: Option<String>,
+    /// How its data is to be kept apart; `None` for what the installation is configured for.
+    pub isolation: Option<Isolation>,
     pub first_name: String,
     pub last_name: String,
     pub email: String,
@@ -26,13 +29,16 @@ pub struct NewChurch {
 impl Identity {
     /// Accepts a signup, and remembers in the browser's session what it waits for.
     pub async fn sign_up(&self, session: &Session, address: IpAddr, new: NewChurch) -> Result<Accepted> {
-        let accepted = self.accept(address, new).await?;
+        let accepted = self.accept(Some(address), new).await?;
         session.insert(Opening::KEY, Opening { run_id: accepted.run_id }).await?;
         Ok(accepted)
     }
 
-    async fn accept(&self, address: IpAddr, new: NewChurch) -> Result<Accepted> {
-        self.limits.sign_up(address)?;
+    /// Accepts a signup of a program. Those of the operator come from no address, and may be many.
+    pub async fn accept(&self, address: Option<IpAddr>, new: NewChurch) -> Result<Accepted> {
+        if let Some(address) = address {
+            self.limits.sign_up(address)?;
+        }
         let founder = Founder {
             first_name: new.first_name,
             last_name: new.last_name,
@@ -45,7 +51,7 @@ impl Identity {
             country: &new.country,
             timezone: &new.timezone,
             email: &founder.email,
-            isolation: self.isolation,
+            isolation: new.isolation.unwrap_or(self.isolation),
             region: new.region.as_deref(),
             edition: Edition { name: &edition, schema_version: schema::version() },
             idempotency_key: new.idempotency_key.as_deref(),

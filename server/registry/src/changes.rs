@@ -11,6 +11,10 @@ pub enum Change {
     Tenant(String),
     /// A browser session has ended.
     Session(String),
+    /// A program's sign-in has ended, with all its tokens.
+    TokenFamily(Uuid),
+    /// An admin of a tenant was disabled, or may do other things than before.
+    Admin(String, Uuid),
     /// A run waits for a worker.
     Queued,
     /// Something was written to a run.
@@ -41,6 +45,8 @@ impl Changes {
             .listen_all([
                 "tenant_changed",
                 "session_gone",
+                "token_family_gone",
+                "admin_changed",
                 "provisioning_queued",
                 "provisioning_event",
                 "processes_changed",
@@ -111,6 +117,11 @@ impl Change {
         Some(match channel {
             "tenant_changed" => Self::Tenant(payload.to_owned()),
             "session_gone" => Self::Session(payload.to_owned()),
+            "token_family_gone" => Self::TokenFamily(payload.parse().ok()?),
+            "admin_changed" => {
+                let (tenant_id, admin_id) = payload.split_once('/')?;
+                Self::Admin(tenant_id.to_owned(), admin_id.parse().ok()?)
+            }
             "provisioning_queued" => Self::Queued,
             "processes_changed" => Self::Processes,
             "ready_database_taken" => Self::ReadyTaken,

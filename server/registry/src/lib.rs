@@ -9,6 +9,7 @@
 //!   process hears it through [`changes::Changes`].
 //! - A database that stands ready belongs to one signup, one maker or one remover at a time.
 //! - The parts of the connection budget that live processes hold never add up to more than it.
+//! - A refresh token is used once; only its digest is kept, and no key that signs ([`tokens`]).
 //! - A run is written to only by the worker that holds its lease ([`runs::Claimed`]).
 
 pub mod billing;
@@ -21,6 +22,7 @@ pub mod servers;
 pub mod sessions;
 pub mod signups;
 pub mod tenants;
+pub mod tokens;
 pub mod uploads;
 
 mod registry;

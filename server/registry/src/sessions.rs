@@ -59,11 +59,18 @@ pub async fn delete(registry: &Registry, id: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends all sessions of one admin, in every process.
+/// Ends all that one admin has signed in to, browsers and programs, in every process. Whatever is kept of
+/// the admin is stale.
 pub async fn delete_of_admin(registry: &Registry, tenant_id: &str, admin_id: Uuid) -> Result<()> {
-    sqlx::query!("delete from sessions where tenant_id = $1 and admin_id = $2", tenant_id, admin_id)
-        .execute(&registry.pool)
-        .await?;
+    sqlx::query!(
+        "with sessions as (delete from sessions where tenant_id = $1 and admin_id = $2),
+              families as (delete from token_families where tenant_id = $1 and admin_id = $2)
+         select pg_notify('admin_changed', $1 || '/' || $2::uuid::text)",
+        tenant_id,
+        admin_id,
+    )
+    .execute(&registry.pool)
+    .await?;
     Ok(())
 }
 

@@ -243,12 +243,22 @@ pub struct LastRun {
 
 /// The newest tenants, all or those with one status.
 pub async fn list(registry: &Registry, status: Option<&str>, limit: i64) -> Result<Vec<Listed>> {
-    listed(registry, None, status, limit).await
+    listed(registry, None, status, None, limit).await
+}
+
+/// The same behind one that was listed before: its time and id.
+pub async fn list_after(
+    registry: &Registry,
+    status: Option<&str>,
+    after: Option<(DateTime<Utc>, TenantId)>,
+    limit: i64,
+) -> Result<Vec<Listed>> {
+    listed(registry, None, status, after, limit).await
 }
 
 /// One tenant, with its last run.
 pub async fn show(registry: &Registry, id: &TenantId) -> Result<Listed> {
-    let tenant = listed(registry, Some(id), None, 1).await?.pop().ok_or(Error::NotFound)?;
+    let tenant = listed(registry, Some(id), None, None, 1).await?.pop().ok_or(Error::NotFound)?;
     let run = sqlx::query_as!(
         LastRun,
         r#"select r.id, r.status, r.reference, r.attempts,
@@ -271,19 +281,24 @@ async fn listed(
     registry: &Registry,
     id: Option<&TenantId>,
     status: Option<&str>,
+    after: Option<(DateTime<Utc>, TenantId)>,
     limit: i64,
 ) -> Result<Vec<Listed>> {
+    let (before, after) = after.unzip();
     let rows = sqlx::query!(
         r#"select t.id, t.name, t.status, t.isolation, s.name as "server?", coalesce(s.region, t.region) as region, t.database_name,
                   t.schema_name, t.schema_version, t.created_at, t.trial_ends_at
              from tenants t
              left join database_servers s on s.id = t.server_id
             where ($1::text is null or t.id = $1) and ($2::text is null or t.status = $2)
-            order by t.created_at desc, t.id
+              and ($4::timestamptz is null or (t.created_at, t.id) < ($4, $5))
+            order by t.created_at desc, t.id desc
             limit $3"#,
         id.map(TenantId::as_str),
         status,
         limit,
+        before,
+        after.as_ref().map(TenantId::as_str),
     )
     .fetch_all(&registry.pool)
     .await?;

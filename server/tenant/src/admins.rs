@@ -12,6 +12,7 @@ pub struct Admin {
     pub last_name: String,
     pub role: Role,
     viewer: Viewer,
+    read_only: bool,
 }
 
 impl Admin {
@@ -19,11 +20,16 @@ impl Admin {
         &self.viewer
     }
 
+    /// The same person, who only looks: whatever its role, it is no editor.
+    pub fn read_only(self) -> Self {
+        Self { read_only: true, ..self }
+    }
+
     /// The authority to change things, which a mere member of the staff has not.
     pub fn editor(&self) -> Result<Editor> {
         match self.role {
-            Role::Owner | Role::Admin => Ok(Editor(self.viewer.clone())),
-            Role::Member => Err(Error::Forbidden),
+            Role::Owner | Role::Admin if !self.read_only => Ok(Editor(self.viewer.clone())),
+            _ => Err(Error::Forbidden),
         }
     }
 }
@@ -49,6 +55,7 @@ pub async fn enter(tenant: &Tenant, id: Uuid) -> Result<Admin> {
         last_name: row.last_name,
         role: Role::from_column(&row.role),
         viewer: Viewer { tenant_id: tenant.id().to_owned(), admin_id: id, branches: row.branches },
+        read_only: false,
     })
 }
 

@@ -7,6 +7,9 @@ pub enum Error {
     /// The database holds the rule that the input breaks; said in the user's words.
     #[error("{field}: {message}")]
     Rejected { field: &'static str, message: &'static str },
+    /// Somebody else has written to the record since it was read.
+    #[error("the record was changed meanwhile")]
+    Changed,
     /// All connections are in use, or the database does not answer now. Worth trying again.
     #[error("the church's database is not reachable now")]
     Unavailable(#[source] sqlx::Error),

@@ -7,6 +7,7 @@
 //! - Nothing is read or written without an authority of the same tenant: [`Tenant`] begins a
 //!   transaction only for a [`Viewer`] or [`Editor`], and those come from a row of `admins` only.
 //! - Every change writes its audit entry in the transaction of the change.
+//! - Nobody writes over what they have not seen, when they say what they saw ([`Version`]).
 //! - Verbs open transactions; queries take a `&mut PgConnection`.
 //! - The connections to one database server are never more than its budget, over all tenants
 //!   ([`Pools`]); a request holds one at a time.
@@ -33,6 +34,7 @@ pub mod health;
 pub mod members;
 pub mod office;
 pub mod photos;
+pub mod repeats;
 pub mod schema;
 pub mod statuses;
 
@@ -42,8 +44,10 @@ mod credentials;
 mod error;
 mod pools;
 mod text;
+mod version;
 
 pub use authority::{Editor, Role, Viewer};
 pub use credentials::Credentials;
 pub use error::{Error, Result};
 pub use pools::{Limits, Place, Pools, Tenant, Usage};
+pub use version::Version;

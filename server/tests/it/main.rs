@@ -9,6 +9,7 @@ mod harness;
 #[path = "../../benches/chaos/main.rs"]
 mod chaos;
 
+mod api;
 mod billing;
 mod branches;
 mod faults;

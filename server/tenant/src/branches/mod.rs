@@ -3,10 +3,11 @@
 mod queries;
 
 use crate::{
-    Editor, Error, Result, Tenant, Viewer,
+    Editor, Error, Result, Tenant, Version, Viewer,
     audit::{self, Entry},
     error::Rule,
     error::explained,
+    version::unless_changed,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -66,6 +67,17 @@ pub struct Page {
     pub total: i64,
 }
 
+/// A part of the open branches in the order in which they were added, which stays the same whatever is changed
+/// meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Slice {
+    /// Words that all must be found in the name, short code or city.
+    pub search: String,
+    /// The last branch of the part before.
+    pub after: Option<Uuid>,
+    pub limit: i64,
+}
+
 const RULES: &[Rule] = &[
     Rule { constraint: "branches_name_key", field: "name", message: "Another branch has this name." },
     Rule {
@@ -90,6 +102,11 @@ pub async fn list(tenant: &Tenant, viewer: &Viewer, filter: &Filter) -> Result<P
     queries::list(&mut *tenant.read(viewer).await?, viewer, filter).await
 }
 
+/// The branches of a slice that the viewer may see.
+pub async fn slice(tenant: &Tenant, viewer: &Viewer, slice: &Slice) -> Result<Vec<Branch>> {
+    queries::slice(&mut *tenant.read(viewer).await?, viewer, slice).await
+}
+
 /// The open branches the viewer may choose from.
 pub async fn choices(tenant: &Tenant, viewer: &Viewer) -> Result<Vec<Choice>> {
     queries::choices(&mut *tenant.read(viewer).await?, viewer).await
@@ -100,23 +117,32 @@ pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Branch> 
     queries::find(&mut *tenant.read(viewer).await?, id).await
 }
 
-pub async fn add(tenant: &Tenant, editor: &Editor, details: &Details) -> Result<Uuid> {
+/// Adds a branch under an id that the caller makes up; done already, it is not done again.
+pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
-    let id = Uuid::now_v7();
     if details.is_main {
         queries::clear_main(&mut tx, id).await?;
     }
-    queries::save(&mut tx, id, details).await.map_err(explained(RULES))?;
+    if !queries::save(&mut tx, id, details, false).await.map_err(explained(RULES))? {
+        // What was done above is undone with the transaction.
+        return Ok(());
+    }
     audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(details)).await?;
-    tx.commit().await?;
-    Ok(id)
+    Ok(tx.commit().await?)
 }
 
-pub async fn change(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
+pub async fn change(
+    tenant: &Tenant,
+    editor: &Editor,
+    id: Uuid,
+    details: &Details,
+    seen: Option<Version>,
+) -> Result<()> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     let before = queries::lock(&mut tx, id).await?;
+    unless_changed(seen, before.updated_at)?;
     if before.details.is_main && !details.is_main {
         return Err(Error::Rejected {
             field: "is_main",
@@ -140,16 +166,18 @@ pub async fn change(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Detail
     if details.is_main {
         queries::clear_main(&mut tx, id).await?;
     }
-    queries::save(&mut tx, id, details).await.map_err(explained(RULES))?;
+    queries::save(&mut tx, id, details, true).await.map_err(explained(RULES))?;
     audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
     Ok(tx.commit().await?)
 }
 
 /// Takes a branch out of lists and choices. Its members stay with it.
-pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
+pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Version>) -> Result<()> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
-    if queries::lock(&mut tx, id).await?.details.is_main {
+    let branch = queries::lock(&mut tx, id).await?;
+    unless_changed(seen, branch.updated_at)?;
+    if branch.details.is_main {
         return Err(Error::Rejected {
             field: "is_main",
             message: "The main branch cannot be archived. Make another branch the main one first.",

@@ -1,4 +1,4 @@
-use super::{Branch, Choice, Details, Filter, PAGE, Page};
+use super::{Branch, Choice, Details, Filter, PAGE, Page, Slice};
 use crate::{Error, Result, Viewer, text};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -94,6 +94,31 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
     Ok(Page { items: rows.into_iter().map(Branch::from).collect(), total })
 }
 
+pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice) -> Result<Vec<Branch>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
+                  b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
+                  b.service_times, b.archived_at, b.updated_at,
+                  (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
+             from branches b
+             left join branches p on p.id = b.parent_id
+            where b.archived_at is null
+              and ($1::uuid is null or b.id > $1)
+              and lower(concat_ws(' ', b.name, b.short_code, b.city)) like all ($2)
+              and ($3::uuid[] is null or b.id = any ($3))
+            order by b.id
+            limit $4"#,
+        slice.after,
+        &text::patterns(&slice.search),
+        viewer.branches.as_deref(),
+        slice.limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Branch::from).collect())
+}
+
 pub async fn choices(connection: &mut PgConnection, viewer: &Viewer) -> Result<Vec<Choice>> {
     Ok(sqlx::query_as!(
         Choice,
@@ -133,9 +158,14 @@ pub async fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Branch> {
     find(connection, id).await
 }
 
-/// Adds the branch, or writes over the one with this id.
-pub async fn save(connection: &mut PgConnection, id: Uuid, details: &Details) -> sqlx::Result<()> {
-    sqlx::query!(
+/// Adds the branch, or writes over the one with this id if that is meant. True when something was written.
+pub async fn save(
+    connection: &mut PgConnection,
+    id: Uuid,
+    details: &Details,
+    over: bool,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
         "insert into branches (id, name, short_code, is_main, parent_id, phone_e164, email, website,
                              address1, address2, city, region, postal_code, country, timezone,
                              service_times)
@@ -146,7 +176,8 @@ pub async fn save(connection: &mut PgConnection, id: Uuid, details: &Details) ->
                 website = excluded.website, address1 = excluded.address1, address2 = excluded.address2,
                 city = excluded.city, region = excluded.region, postal_code = excluded.postal_code,
                 country = excluded.country, timezone = excluded.timezone,
-                service_times = excluded.service_times, updated_at = now()",
+                service_times = excluded.service_times, updated_at = now()
+          where $17",
         id,
         details.name,
         details.short_code,
@@ -163,10 +194,11 @@ pub async fn save(connection: &mut PgConnection, id: Uuid, details: &Details) ->
         details.country,
         details.timezone,
         details.service_times,
+        over,
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// The main branch stops being it, unless it is `except`.

@@ -3,10 +3,11 @@
 mod queries;
 
 use crate::{
-    Editor, Result, Tenant, Viewer,
+    Editor, Result, Tenant, Version, Viewer,
     audit::{self, Entry},
     error::Rule,
     error::explained,
+    version::unless_changed,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -111,6 +112,19 @@ pub struct Page {
     pub total: i64,
 }
 
+/// A part of the list in the order in which members were added, which stays the same whatever is changed meanwhile.
+#[derive(Clone, Debug, Default)]
+pub struct Slice {
+    /// Words that all must be found in the names, email or phones.
+    pub search: String,
+    pub branch: Option<Uuid>,
+    /// The kind of their status: visitor, attender, member, staff or inactive.
+    pub kind: Option<String>,
+    /// The last member of the part before.
+    pub after: Option<Uuid>,
+    pub limit: i64,
+}
+
 const RULES: &[Rule] = &[
     Rule {
         constraint: "members_branch_id_fkey",
@@ -128,41 +142,60 @@ pub async fn list(tenant: &Tenant, viewer: &Viewer, filter: &Filter) -> Result<P
     queries::list(&mut *tenant.read(viewer).await?, viewer, filter).await
 }
 
+/// The members of a slice who are not archived, whole.
+pub async fn slice(tenant: &Tenant, viewer: &Viewer, slice: &Slice) -> Result<Vec<Member>> {
+    queries::slice(&mut *tenant.read(viewer).await?, viewer, slice).await
+}
+
 pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Member> {
     queries::find(&mut *tenant.read(viewer).await?, viewer, id).await
 }
 
-pub async fn add(tenant: &Tenant, editor: &Editor, details: &Details) -> Result<Uuid> {
+/// Adds a member under an id that the caller makes up; done already, it is not done again.
+pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
     editor.0.may_see(details.branch_id)?;
     let mut tx = tenant.write(editor).await?;
-    let id = Uuid::now_v7();
-    queries::save(&mut tx, id, details).await.map_err(explained(RULES))?;
+    if !queries::save(&mut tx, id, details, false).await.map_err(explained(RULES))? {
+        return Ok(());
+    }
     audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(details)).await?;
-    tx.commit().await?;
-    Ok(id)
+    Ok(tx.commit().await?)
 }
 
-pub async fn change(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
+pub async fn change(
+    tenant: &Tenant,
+    editor: &Editor,
+    id: Uuid,
+    details: &Details,
+    seen: Option<Version>,
+) -> Result<()> {
     editor.0.may_see(details.branch_id)?;
     let mut tx = tenant.write(editor).await?;
     let before = queries::lock(&mut tx, &editor.0, id).await?;
-    queries::save(&mut tx, id, details).await.map_err(explained(RULES))?;
+    unless_changed(seen, before.updated_at)?;
+    queries::save(&mut tx, id, details, true).await.map_err(explained(RULES))?;
     audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
     Ok(tx.commit().await?)
 }
 
 /// Takes a member out of lists, figures and messages; nothing is deleted.
-pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
-    set_archived(tenant, editor, id, true).await
+pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Version>) -> Result<()> {
+    set_archived(tenant, editor, id, true, seen).await
 }
 
 pub async fn restore(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
-    set_archived(tenant, editor, id, false).await
+    set_archived(tenant, editor, id, false, None).await
 }
 
-async fn set_archived(tenant: &Tenant, editor: &Editor, id: Uuid, archived: bool) -> Result<()> {
+async fn set_archived(
+    tenant: &Tenant,
+    editor: &Editor,
+    id: Uuid,
+    archived: bool,
+    seen: Option<Version>,
+) -> Result<()> {
     let mut tx = tenant.write(editor).await?;
-    queries::lock(&mut tx, &editor.0, id).await?;
+    unless_changed(seen, queries::lock(&mut tx, &editor.0, id).await?.updated_at)?;
     if queries::set_archived(&mut tx, id, archived).await? {
         let action = if archived { "archived" } else { "restored" };
         audit::record(&mut tx, Some(editor), entry(id, action), None::<&Details>, None).await?;

@@ -1,7 +1,78 @@
-use super::{Details, Filter, Listed, Member, PAGE, Page};
+use super::{Details, Filter, Listed, Member, PAGE, Page, Slice};
 use crate::{Error, Result, Viewer, text};
+use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+struct Row {
+    id: Uuid,
+    prefix: Option<String>,
+    first_name: String,
+    middle_name: Option<String>,
+    last_name: String,
+    suffix: Option<String>,
+    preferred_name: Option<String>,
+    branch_id: Uuid,
+    status_id: Uuid,
+    household_role: Option<String>,
+    gender: String,
+    marital_status: String,
+    birth_year: Option<i16>,
+    birth_month: Option<i16>,
+    birth_day: Option<i16>,
+    anniversary: Option<NaiveDate>,
+    first_contact_on: Option<NaiveDate>,
+    joined_on: Option<NaiveDate>,
+    baptised_on: Option<NaiveDate>,
+    email: Option<String>,
+    mobile_e164: Option<String>,
+    home_phone: Option<String>,
+    notes: Option<String>,
+    branch_name: String,
+    status_name: String,
+    status_kind: String,
+    archived_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<Row> for Member {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            branch_name: row.branch_name,
+            status_name: row.status_name,
+            status_kind: row.status_kind,
+            archived_at: row.archived_at,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            details: Details {
+                prefix: row.prefix,
+                first_name: row.first_name,
+                middle_name: row.middle_name,
+                last_name: row.last_name,
+                suffix: row.suffix,
+                preferred_name: row.preferred_name,
+                branch_id: row.branch_id,
+                status_id: row.status_id,
+                household_role: row.household_role,
+                gender: row.gender,
+                marital_status: row.marital_status,
+                birth_year: row.birth_year,
+                birth_month: row.birth_month,
+                birth_day: row.birth_day,
+                anniversary: row.anniversary,
+                first_contact_on: row.first_contact_on,
+                joined_on: row.joined_on,
+                baptised_on: row.baptised_on,
+                email: row.email,
+                mobile_e164: row.mobile_e164,
+                home_phone: row.home_phone,
+                notes: row.notes,
+            },
+        }
+    }
+}
 
 pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filter) -> Result<Page> {
     let patterns = text::patterns(&filter.search);
@@ -57,12 +128,45 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
     Ok(Page { items, total })
 }
 
-pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> Result<Member> {
-    let row = sqlx::query!(
-        r#"select m.prefix, m.first_name, m.middle_name, m.last_name, m.suffix, m.preferred_name, m.branch_id, m.status_id,
+pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice) -> Result<Vec<Member>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select m.id, m.prefix, m.first_name, m.middle_name, m.last_name, m.suffix, m.preferred_name, m.branch_id, m.status_id,
                   m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
                   m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
-                  m.home_phone, m.notes, m.archived_at, m.created_at, m.updated_at, b.name as branch_name, s.name as status_name, s.kind as status_kind
+                  m.home_phone, m.notes, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
+                  s.name as status_name, s.kind as status_kind
+             from members m
+             join branches b on b.id = m.branch_id
+             join member_statuses s on s.id = m.status_id
+            where m.archived_at is null
+              and ($1::uuid is null or m.id > $1)
+              and ($2::text[] = '{}' or m.search_text like all ($2))
+              and ($3::uuid is null or m.branch_id = $3)
+              and ($4::text is null or s.kind = $4)
+              and ($5::uuid[] is null or m.branch_id = any ($5))
+            order by m.id
+            limit $6"#,
+        slice.after,
+        &text::patterns(&slice.search),
+        slice.branch,
+        slice.kind,
+        viewer.branches.as_deref(),
+        slice.limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Member::from).collect())
+}
+
+pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> Result<Member> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select m.id, m.prefix, m.first_name, m.middle_name, m.last_name, m.suffix, m.preferred_name, m.branch_id, m.status_id,
+                  m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
+                  m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
+                  m.home_phone, m.notes, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
+                  s.name as status_name, s.kind as status_kind
              from members m
              join branches b on b.id = m.branch_id
              join member_statuses s on s.id = m.status_id
@@ -71,41 +175,8 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
         viewer.branches.as_deref(),
     )
     .fetch_optional(connection)
-    .await?
-    .ok_or(Error::NotFound)?;
-    Ok(Member {
-        id,
-        branch_name: row.branch_name,
-        status_name: row.status_name,
-        status_kind: row.status_kind,
-        archived_at: row.archived_at,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
-        details: Details {
-            prefix: row.prefix,
-            first_name: row.first_name,
-            middle_name: row.middle_name,
-            last_name: row.last_name,
-            suffix: row.suffix,
-            preferred_name: row.preferred_name,
-            branch_id: row.branch_id,
-            status_id: row.status_id,
-            household_role: row.household_role,
-            gender: row.gender,
-            marital_status: row.marital_status,
-            birth_year: row.birth_year,
-            birth_month: row.birth_month,
-            birth_day: row.birth_day,
-            anniversary: row.anniversary,
-            first_contact_on: row.first_contact_on,
-            joined_on: row.joined_on,
-            baptised_on: row.baptised_on,
-            email: row.email,
-            mobile_e164: row.mobile_e164,
-            home_phone: row.home_phone,
-            notes: row.notes,
-        },
-    })
+    .await?;
+    row.map(Member::from).ok_or(Error::NotFound)
 }
 
 /// The member as it is, and nobody else changes it before this transaction ends.
@@ -116,9 +187,14 @@ pub async fn lock(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
     find(connection, viewer, id).await
 }
 
-/// Adds the member, or writes over the one with this id.
-pub async fn save(connection: &mut PgConnection, id: Uuid, details: &Details) -> sqlx::Result<()> {
-    sqlx::query!(
+/// Adds the member, or writes over the one with this id if that is meant. True when something was written.
+pub async fn save(
+    connection: &mut PgConnection,
+    id: Uuid,
+    details: &Details,
+    over: bool,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
         "insert into members (id, branch_id, status_id, household_role, prefix, first_name, middle_name,
                             last_name, suffix, preferred_name, gender, marital_status, birth_year,
                             birth_month, birth_day, anniversary, first_contact_on, joined_on, baptised_on,
@@ -137,7 +213,8 @@ pub async fn save(connection: &mut PgConnection, id: Uuid, details: &Details) ->
                 joined_on = excluded.joined_on, baptised_on = excluded.baptised_on, email = excluded.email,
                 mobile_e164 = excluded.mobile_e164, home_phone = excluded.home_phone,
                 notes = excluded.notes, sort_name = excluded.sort_name, search_text = excluded.search_text,
-                updated_at = now()",
+                updated_at = now()
+          where $26",
         id,
         details.branch_id,
         details.status_id,
@@ -163,10 +240,11 @@ pub async fn save(connection: &mut PgConnection, id: Uuid, details: &Details) ->
         details.notes,
         sort_name(details),
         search_text(details),
+        over,
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// True when that changed something.

@@ -3,11 +3,13 @@
 mod browser;
 mod church;
 mod cluster;
+mod program;
 mod server;
 mod stripe;
 
 pub use browser::{Browser, Page};
 pub use church::{Church, PASSWORD, sign_up, sign_up_in, watch};
 pub use cluster::{Db, cluster};
+pub use program::{Program, Said};
 pub use server::{Process, Registry, TestServer, command};
 pub use stripe::{Stripe, Trouble};

@@ -1,0 +1,218 @@
+//! Tokens of our own: an access token for fifteen minutes, and a refresh token that is used once.
+
+use crate::{Error, Identity, Result, SignedIn, seal::random};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::Utc;
+use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
+use registry::tokens::{self, Family, Kept, Rotated};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use std::{net::IpAddr, time::Duration};
+use tenant::admins;
+use uuid::Uuid;
+
+/// How long an access token is good.
+pub const ACCESS: Duration = Duration::from_secs(15 * 60);
+/// How long a program stays signed in that does not refresh.
+const REFRESH: Duration = Duration::from_secs(7 * 24 * 3600);
+
+const ISSUER: &str = "vestry";
+
+/// What a program signs in with.
+pub struct Login {
+    pub email: String,
+    pub password: String,
+    /// Which church to open, when the email belongs to several.
+    pub tenant_id: Option<String>,
+    pub idempotency_key: Option<String>,
+}
+
+/// A program that is signed in, with what it shows from now on.
+pub struct LoggedIn {
+    pub signed_in: SignedIn,
+    pub tokens: Tokens,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+}
+
+/// What an access token says. The church is in it, and nowhere else in a request.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Claims {
+    iss: String,
+    pub sub: Uuid,
+    pub tenant_id: String,
+    /// The sign-in that it came from, and ends with.
+    pub sid: Uuid,
+    iat: i64,
+    nbf: i64,
+    exp: i64,
+}
+
+/// An answer, kept encrypted.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    family: Uuid,
+    tenant_id: String,
+    admin_id: Uuid,
+    tokens: Tokens,
+}
+
+impl Identity {
+    /// Signs a program in. An email of several churches opens none of them unless one is named.
+    pub async fn log_in(&self, address: IpAddr, login: Login) -> Result<LoggedIn> {
+        let wanted = login.tenant_id.as_deref();
+        let asked = login.idempotency_key.as_deref().map(|key| {
+            self.asked(&["login", key, &login.email, &login.password, wanted.unwrap_or_default()])
+        });
+        if let Some(asked) = &asked
+            && let Some(answer) = tokens::answer_to(&self.registry, asked).await?
+        {
+            return self.as_before(&answer).await;
+        }
+        let choices = self.verify(address, &login.email, login.password).await?;
+        let chosen = match (wanted, choices.as_slice()) {
+            (Some(wanted), all) => {
+                all.iter().find(|choice| choice.tenant_id == wanted).ok_or(Error::WrongTenant)?
+            }
+            (None, [only]) => only,
+            (None, _) => return Err(Error::ChooseTenant(choices)),
+        };
+        let family = Family {
+            id: Uuid::now_v7(),
+            tenant_id: chosen.tenant_id.parse()?,
+            admin_id: chosen.admin_id,
+        };
+        let signed_in = self.of_family(&family).await?;
+        admins::signed_in(&signed_in.tenant, family.admin_id).await?;
+        let tokens = self.new_tokens(&family).await?;
+        let kept = asked.map(|asked| self.keep(asked, &family, &tokens));
+        let shown = digest_of(&tokens.refresh);
+        match tokens::open(&self.registry, &family, &shown, REFRESH, kept).await? {
+            Some(answer) => self.as_before(&answer).await,
+            None => Ok(LoggedIn { signed_in, tokens }),
+        }
+    }
+
+    /// A new pair for a refresh token, which is used up. One that was used before ends the sign-in, unless it is
+    /// the same request again under its Idempotency-Key.
+    pub async fn refresh(&self, refresh: &str, idempotency_key: Option<&str>) -> Result<LoggedIn> {
+        let shown = digest_of(refresh);
+        let asked = idempotency_key.map(|key| self.asked(&["refresh", key, refresh]));
+        let known = tokens::find(&self.registry, &shown, asked.as_deref()).await?;
+        let known = known.ok_or(Error::Unauthenticated)?;
+        if let Some(answer) = known.answer {
+            return self.as_before(&answer).await;
+        }
+        let family = known.family;
+        let signed_in = self.of_family(&family).await?;
+        let tokens = self.new_tokens(&family).await?;
+        let kept = asked.map(|asked| self.keep(asked, &family, &tokens));
+        let next = digest_of(&tokens.refresh);
+        match tokens::rotate(&self.registry, &family, &shown, &next, REFRESH, kept.as_ref()).await? {
+            Rotated::Next => Ok(LoggedIn { signed_in, tokens }),
+            Rotated::Repeated(answer) => self.as_before(&answer).await,
+            Rotated::Reused => {
+                tracing::warn!(tenant = %family.tenant_id, "a refresh token was shown twice; its sign-in has ended");
+                Err(Error::Unauthenticated)
+            }
+        }
+    }
+
+    /// Ends the sign-in that a refresh token belongs to, and its access tokens, in every process at once.
+    pub async fn log_out(&self, refresh: &str) -> Result<()> {
+        Ok(tokens::end_of(&self.registry, &digest_of(refresh)).await?)
+    }
+
+    /// Who shows an access token of ours.
+    pub(crate) async fn admit_own(&self, token: &str, wanted: Option<&str>) -> Result<SignedIn> {
+        let claims = self.checked(token).await?;
+        let family = Family {
+            id: claims.sid,
+            tenant_id: claims.tenant_id.parse().map_err(|_| Error::Unauthenticated)?,
+            admin_id: claims.sub,
+        };
+        if self.families.get(&family.id).await.is_none() {
+            if !tokens::lives(&self.registry, family.id).await? {
+                return Err(Error::Unauthenticated);
+            }
+            self.families.insert(family.id, ()).await;
+        }
+        if wanted.is_some_and(|wanted| wanted != claims.tenant_id) {
+            return Err(Error::WrongTenant);
+        }
+        self.of_family(&family).await
+    }
+
+    async fn checked(&self, token: &str) -> Result<Claims> {
+        let header = decode_header(token).map_err(|_| Error::Unauthenticated)?;
+        let id = header.kid.ok_or(Error::Unauthenticated)?;
+        let key = self.token_key(&id).await?.ok_or(Error::Unauthenticated)?;
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.set_issuer(&[ISSUER]);
+        rules.set_required_spec_claims(&["exp", "nbf", "iss"]);
+        rules.validate_nbf = true;
+        rules.leeway = 0;
+        let claims = decode::<Claims>(token, &key, &rules).map_err(|_| Error::Unauthenticated)?.claims;
+        Ok(claims)
+    }
+
+    async fn of_family(&self, family: &Family) -> Result<SignedIn> {
+        self.enter(&family.tenant_id, family.admin_id).await?.ok_or(Error::Unauthenticated)
+    }
+
+    async fn new_tokens(&self, family: &Family) -> Result<Tokens> {
+        let now = Utc::now().timestamp();
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            sub: family.admin_id,
+            tenant_id: family.tenant_id.to_string(),
+            sid: family.id,
+            iat: now,
+            nbf: now,
+            exp: now + ACCESS.as_secs() as i64,
+        };
+        let keys = self.token_keys().await?;
+        let newest = keys.first().ok_or(registry::Error::NotFound)?;
+        let header = Header { kid: Some(newest.id.clone()), ..Header::new(Algorithm::HS256) };
+        let access = encode(&header, &claims, &newest.signs).expect("six claims are JSON");
+        Ok(Tokens { access, refresh: format!("vrt_{}", BASE64_URL_SAFE_NO_PAD.encode(random::<32>())) })
+    }
+
+    fn asked(&self, words: &[&str]) -> Vec<u8> {
+        self.secret.digest("asked", &serde_json::to_vec(words).expect("words are JSON"))
+    }
+
+    fn keep(&self, asked: Vec<u8>, family: &Family, tokens: &Tokens) -> Kept {
+        let answer = Answer {
+            family: family.id,
+            tenant_id: family.tenant_id.to_string(),
+            admin_id: family.admin_id,
+            tokens: Tokens { access: tokens.access.clone(), refresh: tokens.refresh.clone() },
+        };
+        let answer = serde_json::to_vec(&answer).expect("an answer is JSON");
+        Kept { asked, answer: self.secret.seal(KEPT, &answer) }
+    }
+
+    async fn as_before(&self, answer: &[u8]) -> Result<LoggedIn> {
+        let opened = self.secret.open(KEPT, answer)?;
+        let answer: Answer = serde_json::from_slice(&opened).map_err(|_| Error::Sealed)?;
+        if !tokens::lives(&self.registry, answer.family).await? {
+            return Err(Error::Unauthenticated);
+        }
+        let tenant_id = answer.tenant_id.parse()?;
+        let signed_in = self.enter(&tenant_id, answer.admin_id).await?.ok_or(Error::Unauthenticated)?;
+        Ok(LoggedIn { signed_in, tokens: answer.tokens })
+    }
+}
+
+fn digest_of(token: &str) -> Vec<u8> {
+    digest(&SHA256, token.as_bytes()).as_ref().to_vec()
+}
+
+/// What kept answers are sealed as.
+const KEPT: &str = "answer";

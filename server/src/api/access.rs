@@ -1,0 +1,65 @@
+use super::{header, problem::Problem};
+use crate::{address, operator, router::AppState};
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::StatusCode,
+    middleware::Next,
+    response::Response,
+};
+use std::net::{IpAddr, SocketAddr};
+
+/// The address a request comes from.
+#[derive(Clone, Copy)]
+pub struct Caller(pub IpAddr);
+
+/// Before anything is looked up: how often one address may ask.
+pub async fn slow_down(
+    State(state): State<AppState>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let from = address::of(peer, request.headers());
+    let standing = state.limits.address(from)?;
+    request.extensions_mut().insert(Caller(from));
+    let mut response = next.run(request).await;
+    standing.write(response.headers_mut());
+    Ok(response)
+}
+
+/// Only whoever shows a good token goes on, into the church that it opens.
+pub async fn admit(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let bearer = operator::bearer(request.headers()).ok_or_else(Problem::unauthenticated)?;
+    let wanted = match request.headers().get("x-tenant-id") {
+        Some(wanted) => Some(wanted.to_str().unwrap_or_default()),
+        None => None,
+    };
+    let office = state.identity.authenticate(bearer, wanted).await?;
+    tracing::Span::current().record("tenant", office.tenant.id());
+    let standing = state.limits.account(office.tenant.id(), office.admin.id)?;
+    request.extensions_mut().insert(office);
+    let mut response = next.run(request).await;
+    standing.write(response.headers_mut());
+    Ok(response)
+}
+
+/// Only the operator's program goes on.
+pub async fn operator(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Some(token) = &state.operator_token else {
+        let title = "There is no operator here";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "no-operator", title)
+            .detail("Set VESTRY_OPERATOR_TOKEN, and send it as a bearer token."));
+    };
+    if header(&request, "authorization").is_none() || !operator::shows(request.headers(), token) {
+        return Err(Problem::unauthenticated());
+    }
+    Ok(next.run(request).await)
+}

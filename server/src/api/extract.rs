@@ -1,0 +1,219 @@
+use super::problem::Problem;
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use identity::SignedIn;
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+use tenant::Version;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Who is asking, and the church that opens.
+pub struct Office(pub SignedIn);
+
+impl<S: Sync> FromRequestParts<S> for Office {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<SignedIn>().cloned().map(Self).ok_or_else(Problem::unauthenticated)
+    }
+}
+
+/// A body of JSON.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = super::header(&request, "content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            let title = "The body must be application/json";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
+        let value: serde_json::Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))?;
+        if !value.is_object() {
+            return Err(Problem::malformed("The body must be a JSON object."));
+        }
+        serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
+            let field = error.path().to_string();
+            Problem::invalid(&field, format!("This is not what belongs here: {}.", error.inner()))
+        })
+    }
+}
+
+pub fn unread(rejection: BytesRejection) -> Problem {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
+                .detail("256 KiB are the most that is taken.")
+        }
+        _ => Problem::malformed("The body ended too early."),
+    }
+}
+
+/// What stands behind the question mark.
+pub struct Asked<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::from_request_parts(parts, state).await;
+        query.map(|Query(query)| Self(query)).map_err(|rejection| {
+            let title = "Something in the request is not right";
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title).detail(rejection.body_text())
+        })
+    }
+}
+
+/// The id in the address. What is no id names nothing.
+pub struct Id(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let id = Path::<Uuid>::from_request_parts(parts, state).await;
+        id.map(|Path(id)| Self(id)).map_err(|_| Problem::not_found())
+    }
+}
+
+/// The id of what a POST makes; the same when it is repeated under its `Idempotency-Key`.
+#[derive(Clone, Copy)]
+pub struct NewId(pub Uuid);
+
+impl<S: Sync> FromRequestParts<S> for NewId {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get::<Self>().copied().unwrap_or_else(|| Self(Uuid::now_v7())))
+    }
+}
+
+/// `If-Match`: the version that the change is meant for.
+pub struct Seen(pub Option<Version>);
+
+impl<S: Sync> FromRequestParts<S> for Seen {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match parts.headers.get(header::IF_MATCH) {
+            None => Ok(Self(None)),
+            Some(any) if any == "*" => Ok(Self(None)),
+            Some(tag) => version(tag).map(|version| Self(Some(version))).ok_or_else(Problem::changed),
+        }
+    }
+}
+
+impl Seen {
+    pub fn allows(&self, now: Version) -> Result<(), Problem> {
+        self.0.is_none_or(|seen| seen == now).then_some(()).ok_or_else(Problem::changed)
+    }
+}
+
+fn version(tag: &HeaderValue) -> Option<Version> {
+    tag.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+}
+
+/// A record with its version, as `ETag`.
+pub struct Versioned<T>(pub Version, pub T);
+
+impl<T: Serialize> IntoResponse for Versioned<T> {
+    fn into_response(self) -> Response {
+        ([(header::ETAG, format!("\"{}\"", self.0))], Json(self.1)).into_response()
+    }
+}
+
+impl<T: Serialize> Versioned<T> {
+    /// Nothing, for whoever has this version already.
+    pub fn unless_known(self, headers: &HeaderMap) -> Response {
+        let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+        let tag = format!("\"{}\"", self.0);
+        let is_known = known.is_some_and(|known| {
+            known.split(',').any(|one| matches!(one.trim().trim_start_matches("W/"), one if one == tag || one == "*"))
+        });
+        match is_known {
+            true => (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response(),
+            false => self.into_response(),
+        }
+    }
+
+    /// The answer to a POST that made it.
+    pub fn made(self, location: String) -> Response {
+        (StatusCode::CREATED, [(header::LOCATION, location)], self).into_response()
+    }
+}
+
+/// A part of a list.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Where the next part begins; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// How many items a part holds, unless something else is asked for.
+const FEW: u8 = 25;
+/// The most it may hold.
+const MANY: u8 = 100;
+
+/// How much of a list is asked for.
+#[derive(Clone, Copy)]
+pub struct Part {
+    pub after: Option<Uuid>,
+    limit: u8,
+}
+
+impl Part {
+    pub fn new(cursor: Option<&str>, limit: Option<u8>) -> Result<Self, Problem> {
+        let after = cursor.map(|cursor| {
+            let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok();
+            let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+            id.ok_or_else(|| Problem::invalid("cursor", "Use a nextCursor as it was given."))
+        });
+        let limit = limit.unwrap_or(FEW);
+        if !(1..=MANY).contains(&limit) {
+            return Err(Problem::invalid("limit", format!("Use a number from 1 to {MANY}.")));
+        }
+        Ok(Self { after: after.transpose()?, limit })
+    }
+
+    /// How many rows to ask for: one more than are shown tells whether there are more.
+    pub fn rows(self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    pub fn page<R, T: From<R>>(self, mut rows: Vec<R>, id: impl Fn(&R) -> Uuid) -> Page<T> {
+        let more = rows.len() > usize::from(self.limit);
+        rows.truncate(usize::from(self.limit));
+        let last = rows.last().filter(|_| more).map(id);
+        let next_cursor = last.map(|id| BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes()));
+        Page { items: rows.into_iter().map(T::from).collect(), next_cursor }
+    }
+}
+
+/// A field of a change: absent, it stays as it is (`None`); null, it is emptied (`Some(None)`).
+pub fn patch<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// Puts a change into the field of a form.
+pub fn put<T: ToString>(field: &mut String, change: Option<Option<T>>) {
+    if let Some(value) = change {
+        *field = value.map(|value| value.to_string()).unwrap_or_default();
+    }
+}

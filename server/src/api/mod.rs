@@ -1,0 +1,111 @@
+//! The JSON API, for a church's website, a telephone app, an integrator.
+//!
+//! A handler authorises, calls one verb and converts: the verbs are those of the pages, and so are the rules that input
+//! is checked by. The church comes from the credential, never from the address.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `access` | who shows which token; how often |
+//! | `repeats` | `Idempotency-Key`: the same request again is answered the same |
+//! | `extract` | bodies, queries, ids and versions, and what is said when they are wrong |
+//! | `problem` | everything that goes wrong, as RFC 9457 |
+//! | `docs` | the OpenAPI document, and a page to read it |
+//! | the others | a feature each |
+
+mod access;
+mod auth;
+mod branches;
+mod docs;
+mod extract;
+mod files;
+mod health;
+mod limits;
+mod members;
+mod problem;
+mod provisioning;
+mod repeats;
+mod statuses;
+mod tenants;
+
+pub use limits::Limits;
+
+use crate::router::AppState;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::StatusCode,
+    middleware::{from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
+use problem::Problem;
+use std::{any::Any, time::Duration};
+use tower::ServiceBuilder;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The most a request may send: notes of 10,000 characters, four bytes each or escaped, and room.
+const BODY: usize = 256 * 1024;
+
+/// How long a request may take; the wait for a connection is shorter.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub fn router(state: AppState) -> Router<AppState> {
+    let (routes, document) = routes(state.clone()).split_for_parts();
+    Router::new()
+        .nest("/api", routes.fallback(not_found).method_not_allowed_fallback(not_allowed))
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn(problem::render))
+                .layer(CatchPanicLayer::custom(panicked))
+                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+                .layer(DefaultBodyLimit::max(BODY))
+                .layer(from_fn_with_state(state, access::slow_down)),
+        )
+        .merge(docs::router(document))
+}
+
+fn routes(state: AppState) -> OpenApiRouter<AppState> {
+    let inside = OpenApiRouter::new()
+        .routes(routes!(auth::me))
+        .routes(routes!(health::health))
+        .routes(routes!(branches::list, branches::add))
+        .routes(routes!(branches::find, branches::change, branches::archive))
+        .routes(routes!(members::list, members::add))
+        .routes(routes!(members::find, members::change, members::archive))
+        .routes(routes!(files::add))
+        .routes(routes!(files::find))
+        .routes(routes!(statuses::list))
+        .layer(from_fn(repeats::answer_the_same))
+        .route_layer(from_fn_with_state(state.clone(), access::admit));
+    let operator = OpenApiRouter::new()
+        .routes(routes!(tenants::list, tenants::add))
+        .route_layer(from_fn_with_state(state, access::operator));
+    OpenApiRouter::with_openapi(docs::frame())
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(provisioning::progress))
+        .routes(routes!(provisioning::events))
+        .merge(inside)
+        .merge(operator)
+}
+
+async fn not_found() -> Problem {
+    Problem::not_found()
+}
+
+async fn not_allowed() -> StatusCode {
+    StatusCode::METHOD_NOT_ALLOWED
+}
+
+/// A fault of ours ends its request, not the server.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request panicked");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+/// A header's text.
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}

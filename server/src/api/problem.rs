@@ -1,0 +1,272 @@
+use super::limits::Standing;
+use app::{answer::Failure, forms::Errors};
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tower_http::request_id::RequestId;
+use utoipa::ToSchema;
+
+/// What went wrong, and what to do (RFC 9457).
+#[derive(Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Which kind of problem it is: `urn:vestry:` and a name that stays the same.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:vestry:invalid")]
+    kind: String,
+    /// The same for every problem of this kind.
+    #[schema(example = "Something in the request is not right")]
+    title: String,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    status: u16,
+    /// What to do, in words for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// By which the operator finds the request in the log; also in the header `x-request-id`.
+    #[schema(example = "019ab0c6-4a76-7c1c-9a51-2f1f4f4a6c55")]
+    request_id: String,
+    /// What is wrong with which field, when the input is invalid.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldProblem>,
+    /// The churches to choose from, when a credential opens several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    choices: Vec<Choice>,
+    /// Seconds.
+    #[serde(skip)]
+    retry_after: Option<u64>,
+    #[serde(skip)]
+    limit: Option<Standing>,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FieldProblem {
+    /// As it is called in the request.
+    #[schema(example = "firstName")]
+    field: String,
+    #[schema(example = "Enter the first name.")]
+    message: String,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Choice {
+    tenant_id: String,
+    church: String,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, kind: &str, title: &str) -> Self {
+        Self {
+            kind: format!("urn:vestry:{kind}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: None,
+            request_id: String::new(),
+            errors: Vec::new(),
+            choices: Vec::new(),
+            retry_after: None,
+            limit: None,
+        }
+    }
+
+    pub fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds.max(1)), ..self }
+    }
+
+    /// Says which limit was reached.
+    pub fn limited(self, standing: Standing) -> Self {
+        Self { limit: Some(standing), ..self }
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing here")
+    }
+
+    pub fn unauthenticated() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A token is needed that is good now")
+            .detail("Send Authorization: Bearer with an access token; it may have expired, or been revoked.")
+    }
+
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read").detail(detail)
+    }
+
+    pub fn changed() -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed", "Somebody else has changed it meanwhile")
+            .detail("Read it again, and send your change with its new ETag.")
+    }
+
+    /// One field that is not right.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Errors::one(field, message).into()
+    }
+
+    /// The same for an operator's request, where the church's first admin stands apart.
+    pub fn of_tenant(mut self) -> Self {
+        for error in &mut self.errors {
+            error.field = match error.field.as_str() {
+                "churchName" => "name".into(),
+                "firstName" | "lastName" | "email" | "password" => format!("admin.{}", error.field),
+                other => other.to_owned(),
+            };
+        }
+        self
+    }
+
+    /// What no handler has put in words: a status alone.
+    fn of(status: StatusCode) -> Self {
+        let (kind, title) = match status {
+            StatusCode::NOT_FOUND => return Self::not_found(),
+            StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "This cannot be done here"),
+            StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "The body is too large"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                ("unsupported-media-type", "The body must be application/json")
+            }
+            StatusCode::SERVICE_UNAVAILABLE => return Failure::Unavailable.into(),
+            status if status.is_client_error() => ("malformed", "The request cannot be read"),
+            _ => ("internal", "Something went wrong on our side"),
+        };
+        Self::new(status, kind, title)
+    }
+}
+
+/// Forms name their fields in the words of HTML; the API in camel case.
+impl From<Errors> for Problem {
+    fn from(errors: Errors) -> Self {
+        let errors = errors.0.into_iter();
+        let errors = errors.map(|error| FieldProblem { field: camel(&error.field), message: error.message });
+        let title = "Something in the request is not right";
+        Self {
+            errors: errors.collect(),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title)
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let kind = match &failure {
+            Failure::NotFound => return Self::not_found(),
+            Failure::Forbidden => "forbidden",
+            Failure::Suspended { .. } => "suspended",
+            Failure::TooManyAttempts { .. } => "too-many-requests",
+            Failure::Unavailable => "unavailable",
+            Failure::Internal(cause) => {
+                tracing::error!(cause, "a request failed");
+                "internal"
+            }
+        };
+        let (title, detail) = failure.words();
+        Self {
+            retry_after: failure.retry_after(),
+            ..Self::new(failure.status(), kind, title).detail(detail)
+        }
+    }
+}
+
+impl From<tenant::Error> for Problem {
+    fn from(error: tenant::Error) -> Self {
+        match error {
+            tenant::Error::Rejected { field, message } => {
+                Self::invalid(field.trim_end_matches("_e164"), message)
+            }
+            tenant::Error::Changed => Self::changed(),
+            error => Failure::from(error).into(),
+        }
+    }
+}
+
+impl From<registry::Error> for Problem {
+    fn from(error: registry::Error) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<identity::Error> for Problem {
+    fn from(error: identity::Error) -> Self {
+        match error {
+            identity::Error::Unauthenticated => Self::unauthenticated(),
+            identity::Error::WrongCredentials => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "wrong-credentials",
+                "The email or the password is not right",
+            ),
+            identity::Error::WrongTenant => {
+                Self::new(StatusCode::FORBIDDEN, "wrong-tenant", "This credential does not open that church")
+                    .detail("X-Tenant-ID and tenantId may name a church the credential is good for, or be left out.")
+            }
+            identity::Error::ChooseTenant(choices) => Self {
+                choices: choices
+                    .into_iter()
+                    .map(|choice| Choice { tenant_id: choice.tenant_id, church: choice.church })
+                    .collect(),
+                ..Self::new(StatusCode::CONFLICT, "choose-tenant", "This opens several churches")
+                    .detail("Say which one: tenantId when signing in, X-Tenant-ID otherwise.")
+            },
+            identity::Error::Tenant(error) => error.into(),
+            error => Failure::from(error).into(),
+        }
+    }
+}
+
+/// The body is written by [`render`], which knows the request's id.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gives everything that went wrong its body, also what no handler of ours has answered.
+pub async fn render(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let problem = match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => problem,
+        None if status.is_client_error() || status.is_server_error() => Problem::of(status),
+        None => return response,
+    };
+    let request_id = id.and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
+    let problem = Problem { request_id: request_id.unwrap_or_default(), ..problem };
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if let Some(standing) = problem.limit {
+        standing.write(headers);
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
+    response
+}
+
+/// `first_name` → `firstName`.
+fn camel(field: &str) -> String {
+    let mut words = field.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let mut letters = word.chars();
+        let capital = letters.next().map(|letter| letter.to_ascii_uppercase());
+        name + &capital.into_iter().chain(letters).collect::<String>()
+    })
+}
