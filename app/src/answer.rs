@@ -219,7 +219,9 @@ impl From<tenant::Error> for Failure {
             tenant::Error::Forbidden => Self::Forbidden,
             tenant::Error::Unavailable(_) => Self::Unavailable,
             // Forms show this at the field; elsewhere it is the words that matter.
-            tenant::Error::Rejected { .. } | tenant::Error::Changed | tenant::Error::Database(_) => Self::Internal(causes(&error)),
+            tenant::Error::Rejected { .. } | tenant::Error::Changed | tenant::Error::Database(_) => {
+                Self::Internal(causes(&error))
+            }
         }
     }
 }

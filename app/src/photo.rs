@@ -57,7 +57,13 @@ pub async fn page(office: SignedIn, whose: Whose, errors: Errors) -> Answer {
         }
         Whose::Branch(id) => {
             let name = branches::find(&office.tenant, viewer, id).await?.details.name;
-            (Door::Branches, format!("Picture of {name}"), name, String::new(), format!("/branches/{id}/picture"))
+            (
+                Door::Branches,
+                format!("Picture of {name}"),
+                name,
+                String::new(),
+                format!("/branches/{id}/picture"),
+            )
         }
     };
     let back = back(whose);

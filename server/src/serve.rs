@@ -77,8 +77,7 @@ impl Running {
         let (registry, identity) = (installation.registry.clone(), installation.identity.clone());
         let files = Files { registry: registry.clone(), storage };
         // By processes that serve: whoever only provisions may stand where the files are not.
-        let sweep =
-            files::sweep(files.clone(), identity.clone(), installation.secret.clone(), stop.clone());
+        let sweep = files::sweep(files.clone(), identity.clone(), installation.secret.clone(), stop.clone());
         let limits = Arc::new(api::Limits::new(config.api_rate));
         let watching = [
             tokio::spawn(health::sample(registry, identity)),

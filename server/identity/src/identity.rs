@@ -1,4 +1,6 @@
-use crate::{Error, Result, Secret, SessionStore, keys::Keys, limits::Limits, passwords::Passwords, session_store::WHO};
+use crate::{
+    Error, Result, Secret, SessionStore, keys::Keys, limits::Limits, passwords::Passwords, session_store::WHO,
+};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use registry::{

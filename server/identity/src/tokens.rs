@@ -82,11 +82,8 @@ impl Identity {
             (None, [only]) => only,
             (None, _) => return Err(Error::ChooseTenant(choices)),
         };
-        let family = Family {
-            id: Uuid::now_v7(),
-            tenant_id: chosen.tenant_id.parse()?,
-            admin_id: chosen.admin_id,
-        };
+        let family =
+            Family { id: Uuid::now_v7(), tenant_id: chosen.tenant_id.parse()?, admin_id: chosen.admin_id };
         let signed_in = self.of_family(&family).await?;
         admins::signed_in(&signed_in.tenant, family.admin_id).await?;
         let tokens = self.new_tokens(&family).await?;

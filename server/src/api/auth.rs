@@ -107,12 +107,8 @@ pub async fn new_church(
     let language = headers.get(header::ACCEPT_LANGUAGE).and_then(|language| language.to_str().ok());
     let (country, timezone) =
         places::settled(new.country.as_deref(), new.timezone.as_deref(), language.unwrap_or_default());
-    let church = ChurchForm {
-        church: new.church_name,
-        country,
-        timezone,
-        region: new.region.unwrap_or_default(),
-    };
+    let church =
+        ChurchForm { church: new.church_name, country, timezone, region: new.region.unwrap_or_default() };
     let founder = FounderForm {
         first_name: new.first_name,
         last_name: new.last_name,

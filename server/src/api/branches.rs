@@ -4,11 +4,21 @@ use super::{
     problem::Problem,
 };
 use app::branches::form::BranchForm;
-use axum::{Json, http::{HeaderMap, StatusCode}, response::Response};
+use axum::{
+    Json,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use tenant::{Version, branches::{self, Slice}};
-use utoipa::{IntoParams, PartialSchema, ToSchema, openapi::{RefOr, Schema}};
+use tenant::{
+    Version,
+    branches::{self, Slice},
+};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use uuid::Uuid;
 
 /// A place where the church meets.
@@ -181,7 +191,10 @@ pub struct ListQuery {
     responses((status = 200, description = "A part of the list", body = Page<Branch>)),
     security(("bearer" = []))
 )]
-pub async fn list(Office(office): Office, Asked(asked): Asked<ListQuery>) -> Result<Json<Page<Branch>>, Problem> {
+pub async fn list(
+    Office(office): Office,
+    Asked(asked): Asked<ListQuery>,
+) -> Result<Json<Page<Branch>>, Problem> {
     let part = Part::new(asked.cursor.as_deref(), asked.limit)?;
     let slice = Slice { search: search(asked.search)?, after: part.after, limit: part.rows() };
     let rows = branches::slice(&office.tenant, office.admin.viewer(), &slice).await?;

@@ -72,7 +72,9 @@ fn complete(document: &mut Document) {
     Problem::schemas(&mut schemas);
     components.schemas.extend(schemas);
     let bearer = |what: &str| {
-        SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(what)).build())
+        SecurityScheme::Http(
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(what)).build(),
+        )
     };
     let schemes = &mut components.security_schemes;
     schemes.insert("bearer".into(), RefOr::T(bearer("An access token, or a personal access token")));
@@ -126,7 +128,10 @@ fn describe(method: &HttpMethod, operation: &mut Operation) {
     }
     let mut headers = Vec::new();
     if *method == HttpMethod::Post {
-        headers.push(("Idempotency-Key", "The same request again under the same key is done once, and answered the same for a day."));
+        headers.push((
+            "Idempotency-Key",
+            "The same request again under the same key is done once, and answered the same for a day.",
+        ));
     }
     if changes {
         headers.push(("If-Match", "The `ETag` of what is to be changed: 412 when somebody else was faster."));

@@ -139,7 +139,9 @@ impl<T: Serialize> Versioned<T> {
         let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
         let tag = format!("\"{}\"", self.0);
         let is_known = known.is_some_and(|known| {
-            known.split(',').any(|one| matches!(one.trim().trim_start_matches("W/"), one if one == tag || one == "*"))
+            known
+                .split(',')
+                .any(|one| matches!(one.trim().trim_start_matches("W/"), one if one == tag || one == "*"))
         });
         match is_known {
             true => (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response(),

@@ -51,8 +51,7 @@ impl Limits {
     pub fn account(&self, tenant_id: &str, admin_id: Uuid) -> Result<Standing, Problem> {
         let one = self.per_minute.get();
         let account = check(&self.by_account, &(tenant_id.to_owned(), admin_id), "account", one)?;
-        let tenant =
-            check(&self.by_tenant, &tenant_id.to_owned(), "tenant", one.saturating_mul(TENANT))?;
+        let tenant = check(&self.by_tenant, &tenant_id.to_owned(), "tenant", one.saturating_mul(TENANT))?;
         Ok(if tenant.remaining < account.remaining { tenant } else { account })
     }
 
@@ -80,7 +79,9 @@ fn check<K: Hash + Eq + Clone>(
             let seconds = wait.as_secs() + 1;
             let title = "That was too often";
             Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title)
-                .detail(format!("{quota} requests a minute are answered by {policy}. Wait {seconds} seconds."))
+                .detail(format!(
+                    "{quota} requests a minute are answered by {policy}. Wait {seconds} seconds."
+                ))
                 .retry_after(seconds)
                 .limited(Standing { policy, quota, remaining: 0 }))
         }

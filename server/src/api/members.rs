@@ -3,11 +3,21 @@ use super::{
     problem::Problem,
 };
 use app::members::form::MemberForm;
-use axum::{Json, http::{HeaderMap, StatusCode}, response::Response};
+use axum::{
+    Json,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
-use tenant::{Version, members::{self, Slice}};
-use utoipa::{IntoParams, PartialSchema, ToSchema, openapi::{RefOr, Schema}};
+use tenant::{
+    Version,
+    members::{self, Slice},
+};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use uuid::Uuid;
 
 /// Somebody of the church.
@@ -243,7 +253,10 @@ pub struct ListQuery {
     responses((status = 200, description = "A part of the list", body = Page<Member>)),
     security(("bearer" = []))
 )]
-pub async fn list(Office(office): Office, Asked(asked): Asked<ListQuery>) -> Result<Json<Page<Member>>, Problem> {
+pub async fn list(
+    Office(office): Office,
+    Asked(asked): Asked<ListQuery>,
+) -> Result<Json<Page<Member>>, Problem> {
     const KINDS: [&str; 5] = ["visitor", "attender", "member", "staff", "inactive"];
     let part = Part::new(asked.cursor.as_deref(), asked.limit)?;
     if asked.status.as_deref().is_some_and(|kind| !KINDS.contains(&kind)) {

@@ -148,10 +148,7 @@ impl From<Errors> for Problem {
         let errors = errors.0.into_iter();
         let errors = errors.map(|error| FieldProblem { field: camel(&error.field), message: error.message });
         let title = "Something in the request is not right";
-        Self {
-            errors: errors.collect(),
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title)
-        }
+        Self { errors: errors.collect(), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title) }
     }
 }
 
@@ -169,10 +166,7 @@ impl From<Failure> for Problem {
             }
         };
         let (title, detail) = failure.words();
-        Self {
-            retry_after: failure.retry_after(),
-            ..Self::new(failure.status(), kind, title).detail(detail)
-        }
+        Self { retry_after: failure.retry_after(), ..Self::new(failure.status(), kind, title).detail(detail) }
     }
 }
 
@@ -203,10 +197,12 @@ impl From<identity::Error> for Problem {
                 "wrong-credentials",
                 "The email or the password is not right",
             ),
-            identity::Error::WrongTenant => {
-                Self::new(StatusCode::FORBIDDEN, "wrong-tenant", "This credential does not open that church")
-                    .detail("X-Tenant-ID and tenantId may name a church the credential is good for, or be left out.")
-            }
+            identity::Error::WrongTenant => Self::new(
+                StatusCode::FORBIDDEN,
+                "wrong-tenant",
+                "This credential does not open that church",
+            )
+            .detail("X-Tenant-ID and tenantId may name a church the credential is good for, or be left out."),
             identity::Error::ChooseTenant(choices) => Self {
                 choices: choices
                     .into_iter()

@@ -21,9 +21,9 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
         return Ok(next.run(request).await);
     }
     let (mut parts, body) = request.into_parts();
-    let bytes = body::to_bytes(body, BODY).await.map_err(|_| {
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large")
-    })?;
+    let bytes = body::to_bytes(body, BODY)
+        .await
+        .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"))?;
     let mut digest = Context::new(&SHA256);
     for part in [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes] {
         digest.update(part);

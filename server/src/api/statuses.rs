@@ -28,6 +28,7 @@ pub struct Statuses {
 )]
 pub async fn list(Office(office): Office) -> Result<Json<Statuses>, Problem> {
     let statuses = statuses::list(&office.tenant, office.admin.viewer()).await?;
-    let items = statuses.into_iter().map(|status| Status { id: status.id, name: status.name, kind: status.kind });
+    let items =
+        statuses.into_iter().map(|status| Status { id: status.id, name: status.name, kind: status.kind });
     Ok(Json(Statuses { items: items.collect() }))
 }

@@ -67,7 +67,8 @@ fn is_text(beginning: &[u8]) -> bool {
 /// A name without folders and signs that no file can have; `None` when nothing is left of it.
 pub fn safe_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let hidden = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hidden =
+        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let plain: String = last
         .chars()
         .filter(|c| !c.is_control() && !hidden(*c))
@@ -78,7 +79,8 @@ pub fn safe_name(name: &str) -> Option<String> {
         return None;
     }
     // What is too long keeps its ending.
-    let ending = plain.rsplit_once('.').map(|(_, ending)| ending).filter(|ending| ending.chars().count() <= 10);
+    let ending =
+        plain.rsplit_once('.').map(|(_, ending)| ending).filter(|ending| ending.chars().count() <= 10);
     let ending = ending.map(|ending| format!(".{ending}")).unwrap_or_default();
     let stem = plain.strip_suffix(ending.as_str()).unwrap_or(plain);
     let stem: String = stem.chars().take(NAME - ending.chars().count()).collect();

@@ -73,7 +73,10 @@ impl Files {
             return refused("name", "Enter the name of the file.");
         };
         if !kinds::is_known(&content_type) {
-            return refused("contentType", format!("Files of this type are not taken. Use one of {}.", kinds::listed()));
+            return refused(
+                "contentType",
+                format!("Files of this type are not taken. Use one of {}.", kinds::listed()),
+            );
         }
         if size < 1 {
             return refused("size", "Say how many bytes the file has: at least 1.");

@@ -35,7 +35,9 @@ enum Sent {
 }
 
 /// The page on which a picture is chosen, and taken away.
-pub fn form(whose: fn(Uuid) -> Whose) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static {
+pub fn form(
+    whose: fn(Uuid) -> Whose,
+) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static {
     move |State(state), request| {
         Box::pin(async move {
             let (parts, body) = request.into_parts();
@@ -57,24 +59,37 @@ pub fn form(whose: fn(Uuid) -> Whose) -> impl Fn(State<AppState>, Request) -> An
     }
 }
 
-async fn answer(files: Files, whose: fn(Uuid) -> Whose, visit: Visit, office: SignedIn, sent: Sent) -> Answer {
+async fn answer(
+    files: Files,
+    whose: fn(Uuid) -> Whose,
+    visit: Visit,
+    office: SignedIn,
+    sent: Sent,
+) -> Answer {
     let id = visit.record()?;
     let whose = whose(id);
     let editor = office.admin.editor()?;
     let done = match sent {
         Sent::Nothing => return photo::page(office, whose, Errors::default()).await,
         Sent::Wrong(message) => Err(Error::Refused { field: "photo", message: message.to_owned() }),
-        Sent::Picture(bytes) => files.set_picture(&office.tenant, &editor, whose, bytes).await.map(|()| Flash::PictureSaved),
-        Sent::Removal => files.remove_picture(&office.tenant, &editor, whose).await.map(|()| Flash::PictureRemoved),
+        Sent::Picture(bytes) => {
+            files.set_picture(&office.tenant, &editor, whose, bytes).await.map(|()| Flash::PictureSaved)
+        }
+        Sent::Removal => {
+            files.remove_picture(&office.tenant, &editor, whose).await.map(|()| Flash::PictureRemoved)
+        }
     };
     match done {
         Ok(flash) => Ok(Reply::redirect(photo::back(whose)).saying(flash)),
-        Err(Error::Refused { message, .. }) => photo::page(office, whose, Errors::one("photo", message)).await,
+        Err(Error::Refused { message, .. }) => {
+            photo::page(office, whose, Errors::one("photo", message)).await
+        }
         Err(Error::Tenant(error)) => Err(error.into()),
         Err(Error::Registry(error)) => Err(error.into()),
         Err(Error::Away(error)) => {
             tracing::error!(%error, "a picture could not be kept");
-            let message = "The picture could not be kept just now. Nothing else is lost; try again in a moment.";
+            let message =
+                "The picture could not be kept just now. Nothing else is lost; try again in a moment.";
             let page = photo::page(office, whose, Errors::one("photo", message)).await?;
             Ok(page.with_status(StatusCode::SERVICE_UNAVAILABLE))
         }
@@ -120,7 +135,12 @@ async fn read(request: Request) -> Sent {
     }
 }
 
-pub async fn of_member(state: State<AppState>, session: Session, Path(id): Path<Uuid>, headers: HeaderMap) -> Response {
+pub async fn of_member(
+    state: State<AppState>,
+    session: Session,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+) -> Response {
     show(state.0, session, Whose::Member(id), Place::Kept, &headers).await
 }
 
@@ -133,12 +153,23 @@ pub async fn of_member_small(
     show(state.0, session, Whose::Member(id), Place::Small, &headers).await
 }
 
-pub async fn of_branch(state: State<AppState>, session: Session, Path(id): Path<Uuid>, headers: HeaderMap) -> Response {
+pub async fn of_branch(
+    state: State<AppState>,
+    session: Session,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
+) -> Response {
     show(state.0, session, Whose::Branch(id), Place::Kept, &headers).await
 }
 
 /// A picture, for whoever may see whose it is. A storage that is away makes it an absent one.
-async fn show(state: AppState, session: Session, whose: Whose, place: Place, headers: &HeaderMap) -> Response {
+async fn show(
+    state: AppState,
+    session: Session,
+    whose: Whose,
+    place: Place,
+    headers: &HeaderMap,
+) -> Response {
     let office = match state.identity.resolve(&session).await {
         Ok(Some(office)) => office,
         Ok(None) => return StatusCode::NOT_FOUND.into_response(),

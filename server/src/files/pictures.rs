@@ -2,7 +2,8 @@
 
 use super::{Error, LARGEST_PICTURE, Result, refused};
 use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, codecs::jpeg::JpegEncoder,
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits,
+    codecs::jpeg::JpegEncoder,
     error::{LimitError, LimitErrorKind},
     imageops::FilterType,
 };

@@ -5,8 +5,8 @@ use super::attachment;
 use crate::router::AppState;
 use axum::{
     body::Body,
-    extract::{Path, Query, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -124,12 +124,13 @@ pub async fn upload(
     State(state): State<AppState>,
     Path(key): Path<String>,
     Query(terms): Query<Terms>,
-    request: Request,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<StatusCode, Refusal> {
     let doors = doors(&state)?;
     doors.check("PUT", &key, &terms)?;
     let promised = terms.size.unwrap_or_default();
-    let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     match header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) {
         None => return Err(Refusal(StatusCode::LENGTH_REQUIRED, "Say how long it is: Content-Length.")),
         Some(length) if length > promised => {
@@ -146,7 +147,7 @@ pub async fn upload(
     let path = object_store::path::Path::from(key.as_str());
     let mut file = WriteMultipart::new(doors.objects.put_multipart(&path).await.map_err(away)?);
     let mut sent = 0;
-    let mut body = request.into_body().into_data_stream();
+    let mut body = body.into_data_stream();
     while let Some(chunk) = body.next().await {
         let Ok(chunk) = chunk else {
             let _ = file.abort().await;
@@ -185,7 +186,9 @@ pub async fn download(
     headers.insert(header::CONTENT_LENGTH, size.into());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     let disposition = attachment(terms.name.as_deref().unwrap_or("file"));
-    for (name, value) in [(header::CONTENT_TYPE, &terms.content_type), (header::CONTENT_DISPOSITION, &disposition)] {
+    for (name, value) in
+        [(header::CONTENT_TYPE, &terms.content_type), (header::CONTENT_DISPOSITION, &disposition)]
+    {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }

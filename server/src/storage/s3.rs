@@ -34,8 +34,7 @@ pub fn open(config: &Config) -> Result<Option<(AmazonS3, Signer)>, Error> {
         return Err(Error::S3Keys);
     };
     let region = config.s3_region.clone();
-    let endpoint =
-        given(&config.s3_endpoint).unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+    let endpoint = given(&config.s3_endpoint).unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
     let endpoint = endpoint.trim_end_matches('/').to_owned();
     let parsed: reqwest::Url = endpoint.parse().map_err(|_| Error::S3Endpoint)?;
     let host = match (parsed.host_str(), parsed.port()) {

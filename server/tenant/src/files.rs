@@ -92,9 +92,10 @@ pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<File> {
 /// The same for the installation, which looks after files that nobody asks for.
 pub async fn known(tenant: &Tenant, id: Uuid) -> Result<Option<File>> {
     let mut connection = tenant.connect().await?;
-    let row = sqlx::query!("select name, content_type, size, created_at, stored_at from files where id = $1", id)
-        .fetch_optional(&mut *connection)
-        .await?;
+    let row =
+        sqlx::query!("select name, content_type, size, created_at, stored_at from files where id = $1", id)
+            .fetch_optional(&mut *connection)
+            .await?;
     Ok(row.map(|row| File {
         id,
         promise: Promise { name: row.name, content_type: row.content_type, size: row.size },
@@ -118,9 +119,8 @@ pub async fn stored(tenant: &Tenant, id: Uuid) -> Result<()> {
 /// It never came, or does not fit: the promise is forgotten.
 pub async fn forget(tenant: &Tenant, id: Uuid) -> Result<()> {
     let mut tx = tenant.begin().await?;
-    let done = sqlx::query!("delete from files where id = $1 and stored_at is null", id)
-        .execute(&mut *tx)
-        .await?;
+    let done =
+        sqlx::query!("delete from files where id = $1 and stored_at is null", id).execute(&mut *tx).await?;
     if done.rows_affected() == 1 {
         audit::record(&mut tx, None, entry(id, "removed"), None::<&Promise>, None).await?;
     }

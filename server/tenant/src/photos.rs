@@ -54,7 +54,9 @@ pub async fn set(
     let mut tx = tenant.write(editor).await?;
     let (entity, id) = match whose {
         Whose::Member(id) => {
-            sqlx::query!("select id from members where id = $1 for no key update", id).fetch_one(&mut *tx).await?;
+            sqlx::query!("select id from members where id = $1 for no key update", id)
+                .fetch_one(&mut *tx)
+                .await?;
             ("member", id)
         }
         Whose::Branch(id) => {
@@ -110,32 +112,32 @@ pub async fn set(
         of_no_use = (gone.rows_affected() == 1).then_some(before);
     }
     let action = if after.is_some() { "picture set" } else { "picture removed" };
-    audit::record(&mut tx, Some(editor), Entry { entity, id, action }, before.as_ref(), after.as_ref()).await?;
+    audit::record(&mut tx, Some(editor), Entry { entity, id, action }, before.as_ref(), after.as_ref())
+        .await?;
     tx.commit().await?;
     Ok(of_no_use)
 }
 
 async fn find(connection: &mut PgConnection, viewer: &Viewer, whose: Whose) -> Result<Option<Uuid>> {
     let branches = viewer.branches.as_deref();
-    let found = match whose {
-        Whose::Member(id) => {
-            sqlx::query_scalar!(
+    let found =
+        match whose {
+            Whose::Member(id) => sqlx::query_scalar!(
                 "select photo_id from members where id = $1 and ($2::uuid[] is null or branch_id = any ($2))",
                 id,
                 branches,
             )
             .fetch_optional(connection)
-            .await?
-        }
-        Whose::Branch(id) => {
-            sqlx::query_scalar!(
-                "select picture_id from branches where id = $1 and ($2::uuid[] is null or id = any ($2))",
-                id,
-                branches,
-            )
-            .fetch_optional(connection)
-            .await?
-        }
-    };
+            .await?,
+            Whose::Branch(id) => {
+                sqlx::query_scalar!(
+                    "select picture_id from branches where id = $1 and ($2::uuid[] is null or id = any ($2))",
+                    id,
+                    branches,
+                )
+                .fetch_optional(connection)
+                .await?
+            }
+        };
     found.ok_or(Error::NotFound)
 }
