@@ -1,7 +1,7 @@
 //! Files by presigned addresses, and pictures on pages, in the data directory and in object storage that verifies
 //! signatures.
 
-use crate::harness::{Church, Page, Registry, TestServer};
+use crate::harness::{Church, Page, TestServer};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use reqwest::{Method, StatusCode, multipart};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
@@ -131,7 +131,8 @@ impl Office {
     async fn choose(&self, page: &str, bytes: Vec<u8>) -> Page {
         let part = multipart::Part::bytes(bytes).file_name("me.png").mime_str("image/png").expect("a type");
         let form = multipart::Form::new().part("photo", part);
-        let send = |client: &reqwest::Client, base: &str| client.post(format!("{base}{page}")).multipart(form);
+        let send =
+            |client: &reqwest::Client, base: &str| client.post(format!("{base}{page}")).multipart(form);
         self.church.browser.request(send).await
     }
 }
@@ -184,9 +185,14 @@ async fn goes_up_and_comes_down(office: &Office) {
     let other = address.url.replace(&office.church.tenant_id, &"x".repeat(24));
     let other_file = address.url.replace(&id.to_string(), &Uuid::now_v7().to_string());
     let broken = format!("{}0", &address.url[..address.url.len() - 1]);
-    let broken = if broken == address.url { format!("{}1", &address.url[..address.url.len() - 1]) } else { broken };
+    let broken =
+        if broken == address.url { format!("{}1", &address.url[..address.url.len() - 1]) } else { broken };
     for wrong in [&other, &other_file, &broken] {
-        assert_eq!(send(&address, wrong, "text/csv", text.as_bytes()).await, StatusCode::FORBIDDEN, "{wrong}");
+        assert_eq!(
+            send(&address, wrong, "text/csv", text.as_bytes()).await,
+            StatusCode::FORBIDDEN,
+            "{wrong}"
+        );
     }
     let fewer = send(&address, &address.url, "text/csv", &text.as_bytes()[1..]).await;
     let more = send(&address, &address.url, "text/csv", format!("{text}x").as_bytes()).await;
@@ -205,7 +211,9 @@ async fn goes_up_and_comes_down(office: &Office) {
     assert_eq!(header("content-type"), "text/csv");
     assert_eq!(header("content-disposition"), "attachment; filename*=UTF-8''Ma%C3%B1ana.csv");
     assert_eq!(answer.text().await.expect("text"), text);
-    assert!(client().put(&download.url).body("x").send().await.expect("an answer").status().is_client_error());
+    assert!(
+        client().put(&download.url).body("x").send().await.expect("an answer").status().is_client_error()
+    );
 
     // What is sent afterwards changes nothing of what was looked at.
     let later = "<script>".repeat(text.len() / 8 + 1);
@@ -235,7 +243,9 @@ async fn our_own_addresses_say_what_is_wrong() {
     let chunked = reqwest::Body::wrap_stream(futures::stream::iter([Ok::<_, std::io::Error>("12345")]));
     let request = client().put(url).header("content-type", "text/plain").body(chunked);
     assert_eq!(request.send().await.expect("an answer").status(), StatusCode::LENGTH_REQUIRED);
-    for (from, to) in [("size=5", "size=8"), ("type=text%2Fplain", "type=text%2Fhtml"), ("expires=", "expires=9")] {
+    for (from, to) in
+        [("size=5", "size=8"), ("type=text%2Fplain", "type=text%2Fhtml"), ("expires=", "expires=9")]
+    {
         let changed = url.replace(from, to);
         assert_ne!(&changed, url);
         assert_eq!(send(&address, &changed, "text/plain", b"12345").await, StatusCode::FORBIDDEN, "{to}");
@@ -341,7 +351,9 @@ async fn has_a_photo(office: &Office) {
     let tag = answer.headers()["etag"].to_str().expect("text").to_owned();
     let picture = image::load_from_memory(&answer.bytes().await.expect("bytes")).expect("a picture");
     assert_eq!((picture.width(), picture.height()), (512, 512), "the middle, as a square");
-    let known = |client: &reqwest::Client, base: &str| client.get(format!("{base}{address}")).header("if-none-match", &tag);
+    let known = |client: &reqwest::Client, base: &str| {
+        client.get(format!("{base}{address}")).header("if-none-match", &tag)
+    };
     browser.request(known).await.expect(304);
 
     let list = browser.get("/members").await.expect(200);
@@ -400,8 +412,14 @@ async fn what_is_wrong_with_a_picture_is_said_at_its_field() {
         (Vec::new(), "Choose a picture first."),
         (b"<svg/>".to_vec(), "This is not a picture we can read. Choose a JPEG, PNG or WebP file."),
         (png(60, 60)[..60].to_vec(), "This is not a picture we can read. Choose a JPEG, PNG or WebP file."),
-        (encoded(&huge, ImageFormat::Png), "The picture has too many pixels. Make it smaller, or choose another one."),
-        (vec![0; 10 * 1024 * 1024 + 1], "The picture has more than 10 MB. Make it smaller, or choose another one."),
+        (
+            encoded(&huge, ImageFormat::Png),
+            "The picture has too many pixels. Make it smaller, or choose another one.",
+        ),
+        (
+            vec![0; 10 * 1024 * 1024 + 1],
+            "The picture has more than 10 MB. Make it smaller, or choose another one.",
+        ),
     ] {
         assert_eq!(office.choose(&page, bytes).await.expect(422).why("photo"), why);
     }
