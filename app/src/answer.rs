@@ -105,11 +105,13 @@ pub enum Flash {
     BranchRestored,
     PictureSaved,
     PictureRemoved,
+    TokenRevoked,
+    TokenShown,
     SignedOut,
 }
 
 impl Flash {
-    const ALL: [(Self, &str, &str); 11] = [
+    const ALL: [(Self, &str, &str); 13] = [
         (Self::MemberAdded, "member-added", "The member is added."),
         (Self::MemberChanged, "member-changed", "Your changes are saved."),
         (Self::MemberArchived, "member-archived", "The member is archived. Nothing was deleted."),
@@ -120,6 +122,12 @@ impl Flash {
         (Self::BranchRestored, "branch-restored", "The branch is back."),
         (Self::PictureSaved, "picture-saved", "The picture is saved."),
         (Self::PictureRemoved, "picture-removed", "The picture is removed."),
+        (Self::TokenRevoked, "token-revoked", "The token is revoked. Whatever uses it is refused."),
+        (
+            Self::TokenShown,
+            "token-shown",
+            "This token is made, and was shown once. If you have no copy, revoke it and make another.",
+        ),
         (Self::SignedOut, "signed-out", "You are signed out."),
     ];
 

@@ -38,6 +38,8 @@ async function furnish(page: Page): Promise<Record<string, string>> {
     [`${westlands}/edit`]: "Edit the branch",
     [`${westlands}/archive`]: "Archive Westlands",
     [karen]: "Karen",
+    "/settings/tokens": "Access tokens",
+    "/settings/tokens/new": "Make a token",
   };
 }
 

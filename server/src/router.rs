@@ -7,7 +7,7 @@ use crate::{
     pages::{private, public},
     storage,
 };
-use app::{branches, members, provisioning, sessions, signup};
+use app::{branches, members, provisioning, sessions, signup, tokens};
 use axum::{
     Router,
     extract::{Request, State},
@@ -80,6 +80,9 @@ pub fn router(state: AppState, https: bool) -> Router {
         .route("/branches/{id}/restore", form(private(branches::detail::restore)))
         .route("/branches/{id}/picture", form(pictures::form(Whose::Branch)))
         .route("/branches/{id}/picture.jpg", get(pictures::of_branch))
+        .route("/settings/tokens", get(private(tokens::list::list)))
+        .route("/settings/tokens/new", form(private(tokens::add::add)))
+        .route("/settings/tokens/{id}/revoke", form(private(tokens::revoke::revoke)))
         .fallback(pages::not_found)
         .layer(sessions)
         .layer(middleware::from_fn(same_origin))

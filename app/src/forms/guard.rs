@@ -9,6 +9,7 @@ pub enum Kind {
     SignIn,
     Branch,
     Member,
+    Token,
 }
 
 /// Checks the form inside before it is sent, by the server's own rules, and says what is wrong where
@@ -37,6 +38,7 @@ mod browser {
         members::form::MemberForm,
         sessions::form::SignInForm,
         signup::form::{ChurchForm, FounderForm},
+        tokens::form::TokenForm,
     };
     use leptos::prelude::{document, window};
     use wasm_bindgen::JsCast;
@@ -49,6 +51,7 @@ mod browser {
             Kind::SignIn => SignInForm::decode(body).check(),
             Kind::Branch => BranchForm::decode(body).check(),
             Kind::Member => MemberForm::decode(body).check(),
+            Kind::Token => TokenForm::decode(body).check(),
         }
     }
 

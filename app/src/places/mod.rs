@@ -35,7 +35,12 @@ pub fn is_timezone(name: &str) -> bool {
 
 /// Now, where the church is.
 pub fn now_in(timezone: &str) -> DateTime<Tz> {
-    Utc::now().with_timezone(&Tz::from_str(timezone).unwrap_or(Tz::UTC))
+    local(Utc::now(), timezone)
+}
+
+/// A moment, as the clocks of the church show it.
+pub fn local(at: DateTime<Utc>, timezone: &str) -> DateTime<Tz> {
+    at.with_timezone(&Tz::from_str(timezone).unwrap_or(Tz::UTC))
 }
 
 /// The country that a browser's languages speak of, and a time zone there.

@@ -11,6 +11,7 @@ pub enum Door {
     Home,
     Members,
     Branches,
+    Settings,
 }
 
 /// The church's own room: its name, the doors, the account, and a page in the middle.
@@ -45,6 +46,7 @@ pub fn room(
                 <hr/>
                 {themes(look.theme)}
                 <hr/>
+                {door_link(Door::Settings, "/settings/tokens", icon::settings().into_any(), "Settings")}
                 <form method="post" action="/signout">
                     <button>{icon::signout()}"Sign out"</button>
                 </form>

@@ -1,10 +1,13 @@
-use crate::{Error, Identity, Result, SignedIn};
+use crate::{Error, Identity, Result, SignedIn, personal};
 use jsonwebtoken::{Algorithm, decode_header};
 
 impl Identity {
     /// Who shows this bearer token, and the church that opens. `wanted` is the church the request names: one that
     /// the token is good for, or nothing opens.
     pub async fn authenticate(&self, bearer: &str, wanted: Option<&str>) -> Result<SignedIn> {
+        if bearer.starts_with(personal::PREFIX) {
+            return self.admit_personal(bearer, wanted).await;
+        }
         match decode_header(bearer).map(|header| header.alg) {
             Ok(Algorithm::HS256) => self.admit_own(bearer, wanted).await,
             _ => Err(Error::Unauthenticated),

@@ -190,6 +190,7 @@ impl Identity {
                     self.pools.forget(&id).await;
                 }
                 Change::Session(id) => self.sessions.forget(&id).await,
+                Change::TokenKeys => self.keys.forget(),
                 Change::TokenFamily(id) => self.families.invalidate(&id).await,
                 Change::Admin(tenant_id, admin_id) => self.admins.invalidate(&(tenant_id, admin_id)).await,
                 Change::ServerMoved => {
@@ -200,6 +201,7 @@ impl Identity {
                     self.tenants.invalidate_all();
                     self.admins.invalidate_all();
                     self.families.invalidate_all();
+                    self.keys.forget();
                     self.sessions.forget_all();
                     self.pools.forget_all();
                 }

@@ -30,6 +30,10 @@ impl Keys {
         Self { known: Cache::builder().time_to_live(BELIEVED).build(), asked: Mutex::default() }
     }
 
+    pub fn forget(&self) {
+        self.known.invalidate_all();
+    }
+
     /// Whether an unknown key is a reason to ask again.
     fn is_worth_asking(&self) -> bool {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +49,7 @@ impl Identity {
     /// A new key signs access tokens from now on. Those signed before stay good for as long as they live.
     pub async fn renew_token_keys(&self) -> Result<String> {
         let id = registry::tokens::renew_keys(&self.registry, SUCCEEDED).await?;
-        self.keys.known.invalidate_all();
+        self.keys.forget();
         Ok(id)
     }
 

@@ -19,6 +19,7 @@ mod identity;
 mod keys;
 mod limits;
 mod passwords;
+mod personal;
 mod seal;
 mod session_store;
 mod sign_in;
@@ -27,6 +28,7 @@ mod tokens;
 
 pub use error::{Error, Result};
 pub use identity::{Church, Identity, SignedIn, place};
+pub use personal::PersonalToken;
 pub use seal::{Founder, Secret};
 pub use session_store::SessionStore;
 pub use sign_in::Choice;

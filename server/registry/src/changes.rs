@@ -13,6 +13,8 @@ pub enum Change {
     Session(String),
     /// A program's sign-in has ended, with all its tokens.
     TokenFamily(Uuid),
+    /// Access tokens are signed with another key from now on.
+    TokenKeys,
     /// An admin of a tenant was disabled, or may do other things than before.
     Admin(String, Uuid),
     /// A run waits for a worker.
@@ -46,6 +48,7 @@ impl Changes {
                 "tenant_changed",
                 "session_gone",
                 "token_family_gone",
+                "token_keys_changed",
                 "admin_changed",
                 "provisioning_queued",
                 "provisioning_event",
@@ -118,6 +121,7 @@ impl Change {
             "tenant_changed" => Self::Tenant(payload.to_owned()),
             "session_gone" => Self::Session(payload.to_owned()),
             "token_family_gone" => Self::TokenFamily(payload.parse().ok()?),
+            "token_keys_changed" => Self::TokenKeys,
             "admin_changed" => {
                 let (tenant_id, admin_id) = payload.split_once('/')?;
                 Self::Admin(tenant_id.to_owned(), admin_id.parse().ok()?)

@@ -207,14 +207,21 @@ async fn known_keys(registry: &Registry, believed: Duration) -> Result<Vec<Strin
     .await?)
 }
 
-/// A new key signs from now on; its id is returned. Keys that nobody believes any more are forgotten.
+/// A new key signs from now on, in every process; its id is returned. Keys that nobody believes any more are
+/// forgotten.
 pub async fn renew_keys(registry: &Registry, believed: Duration) -> Result<String> {
     let id = Uuid::new_v4().simple().to_string();
-    let believed = known_keys(registry, believed).await?;
     sqlx::query!(
-        "with old as (delete from token_keys where id <> all ($2)) insert into token_keys (id) values ($1)",
+        "with old as (
+             delete from token_keys k
+              where exists (select from token_keys n
+                             where (n.created_at, n.id) > (k.created_at, k.id) and n.created_at < now() - $2::interval)
+         ), new as (
+             insert into token_keys (id) values ($1)
+         )
+         select pg_notify('token_keys_changed', '')",
         id,
-        &believed,
+        interval(believed),
     )
     .execute(&registry.pool)
     .await?;

@@ -16,17 +16,18 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A file that is going to be uploaded.
-#[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+// What is left out is empty, and refused in the same words; but only after whoever may not is.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NewFile {
     /// How whoever fetches it will find it called.
-    #[schema(example = "Minutes.pdf")]
+    #[schema(required = true, example = "Minutes.pdf")]
     name: String,
     /// What it is: pictures, PDF, office documents, plain text, sound and film are taken.
-    #[schema(example = "application/pdf")]
+    #[schema(required = true, example = "application/pdf")]
     content_type: String,
     /// In bytes.
-    #[schema(minimum = 1, maximum = 20971520)]
+    #[schema(required = true, minimum = 1, maximum = 20971520)]
     size: i64,
 }
 

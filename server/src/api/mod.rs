@@ -36,6 +36,7 @@ use axum::{
     http::StatusCode,
     middleware::{from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
+    routing::any,
 };
 use problem::Problem;
 use std::{any::Any, time::Duration};
@@ -50,21 +51,19 @@ const BODY: usize = 256 * 1024;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub fn router(state: AppState) -> Router<AppState> {
-    let (routes, document) = routes(state.clone()).split_for_parts();
-    Router::new()
-        .nest("/api", routes.fallback(not_found).method_not_allowed_fallback(not_allowed))
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn(problem::render))
-                .layer(CatchPanicLayer::custom(panicked))
-                .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
-                .layer(DefaultBodyLimit::max(BODY))
-                .layer(from_fn_with_state(state, access::slow_down)),
-        )
-        .merge(docs::router(document))
+    let calls = calls(state.clone()).route("/{*rest}", any(not_found)).layer(
+        ServiceBuilder::new()
+            .layer(from_fn(problem::render))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
+            .layer(DefaultBodyLimit::max(BODY))
+            .layer(from_fn_with_state(state, access::slow_down)),
+    );
+    let (router, document) = OpenApiRouter::with_openapi(docs::frame()).nest("/api", calls).split_for_parts();
+    router.merge(docs::router(document))
 }
 
-fn routes(state: AppState) -> OpenApiRouter<AppState> {
+fn calls(state: AppState) -> OpenApiRouter<AppState> {
     let inside = OpenApiRouter::new()
         .routes(routes!(auth::me))
         .routes(routes!(health::health))
@@ -80,7 +79,7 @@ fn routes(state: AppState) -> OpenApiRouter<AppState> {
     let operator = OpenApiRouter::new()
         .routes(routes!(tenants::list, tenants::add))
         .route_layer(from_fn_with_state(state, access::operator));
-    OpenApiRouter::with_openapi(docs::frame())
+    OpenApiRouter::new()
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
@@ -93,10 +92,6 @@ fn routes(state: AppState) -> OpenApiRouter<AppState> {
 
 async fn not_found() -> Problem {
     Problem::not_found()
-}
-
-async fn not_allowed() -> StatusCode {
-    StatusCode::METHOD_NOT_ALLOWED
 }
 
 /// A fault of ours ends its request, not the server.

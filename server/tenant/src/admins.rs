@@ -11,8 +11,8 @@ pub struct Admin {
     pub first_name: String,
     pub last_name: String,
     pub role: Role,
-    viewer: Viewer,
-    read_only: bool,
+    pub(crate) viewer: Viewer,
+    pub(crate) read_only: bool,
 }
 
 impl Admin {

@@ -1,4 +1,4 @@
-use crate::{Editor, Result};
+use crate::{Editor, Result, Viewer};
 use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -18,12 +18,33 @@ pub(crate) async fn record<T: Serialize>(
     before: Option<&T>,
     after: Option<&T>,
 ) -> Result<()> {
+    write(connection, editor.map(|editor| editor.0.admin_id), entry, before, after).await
+}
+
+/// The same for what is the viewer's own, and needs no editor.
+pub(crate) async fn record_own<T: Serialize>(
+    connection: &mut PgConnection,
+    viewer: &Viewer,
+    entry: Entry,
+    before: Option<&T>,
+    after: Option<&T>,
+) -> Result<()> {
+    write(connection, Some(viewer.admin_id), entry, before, after).await
+}
+
+async fn write<T: Serialize>(
+    connection: &mut PgConnection,
+    actor_id: Option<Uuid>,
+    entry: Entry,
+    before: Option<&T>,
+    after: Option<&T>,
+) -> Result<()> {
     let json = |record: Option<&T>| record.and_then(|record| serde_json::to_value(record).ok());
     sqlx::query!(
         "insert into audit_log (id, actor_id, action, entity, entity_id, before, after)
          values ($1, $2, $3, $4, $5, $6, $7)",
         Uuid::now_v7(),
-        editor.map(|editor| editor.0.admin_id),
+        actor_id,
         entry.action,
         entry.entity,
         entry.id,

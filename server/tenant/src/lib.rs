@@ -33,6 +33,7 @@ pub mod files;
 pub mod health;
 pub mod members;
 pub mod office;
+pub mod personal_tokens;
 pub mod photos;
 pub mod repeats;
 pub mod schema;

@@ -14,6 +14,7 @@ mod billing;
 mod branches;
 mod faults;
 mod files;
+#[macro_use]
 mod isolation;
 mod members;
 mod metrics;
@@ -25,3 +26,4 @@ mod sessions;
 mod signup;
 mod start;
 mod tenants;
+mod tokens;

@@ -189,6 +189,12 @@ impl Tenant {
         self.begin().await
     }
 
+    /// To change what is the viewer's own, like its tokens.
+    pub(crate) async fn write_own(&self, viewer: &Viewer) -> Result<Transaction> {
+        self.belongs(viewer)?;
+        self.begin().await
+    }
+
     /// An authority of one church is none in another.
     fn belongs(&self, viewer: &Viewer) -> Result<()> {
         (viewer.tenant_id == *self.id()).then_some(()).ok_or(Error::Forbidden)

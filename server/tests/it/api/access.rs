@@ -38,13 +38,18 @@ async fn calls(program: &Program, id: &str) -> Vec<Call> {
 
 async fn call(program: &Program, call: &Call) -> crate::harness::Said {
     let with_body = matches!(call.method, Method::POST | Method::PATCH);
-    let finish = |request: reqwest::RequestBuilder| if with_body { request.json(&json!({})) } else { request };
+    let finish =
+        |request: reqwest::RequestBuilder| if with_body { request.json(&json!({})) } else { request };
     program.send(call.method.clone(), &call.path, finish).await
 }
 
 /// A token as we would make it, with other claims.
-async fn forged(server: &TestServer, change: impl FnOnce(&mut Value, &mut Header)) -> (Value, Header, String) {
-    let kid: String = server.db().await.one("select id from token_keys order by created_at desc limit 1").await;
+async fn forged(
+    server: &TestServer,
+    change: impl FnOnce(&mut Value, &mut Header),
+) -> (Value, Header, String) {
+    let kid: String =
+        server.db().await.one("select id from token_keys order by created_at desc limit 1").await;
     let now = chrono::Utc::now().timestamp();
     let mut claims = json!({ "iss": "vestry", "iat": now, "nbf": now, "exp": now + 900 });
     let mut header = Header { kid: Some(kid.clone()), ..Header::new(Algorithm::HS256) };
@@ -93,7 +98,8 @@ async fn every_call_refuses(isolation: Isolation) {
     })
     .await;
     let key = EncodingKey::from_secret(&secret.token_key(&kid));
-    let signed = |header: &Header, claims: &Value, key: &EncodingKey| encode(header, claims, key).expect("signed");
+    let signed =
+        |header: &Header, claims: &Value, key: &EncodingKey| encode(header, claims, key).expect("signed");
     let changed = |name: &str, value: Value| {
         let mut claims = claims.clone();
         claims[name] = value;
@@ -118,21 +124,32 @@ async fn every_call_refuses(isolation: Isolation) {
     let strangers = [
         ("no token", nobody.clone()),
         ("nonsense", nobody.with("nonsense")),
-        ("a personal token that never was", nobody.with(&format!("vst_{}_{}", theirs.tenant_id, "A".repeat(43)))),
+        (
+            "a personal token that never was",
+            nobody.with(&format!("vst_{}_{}", theirs.tenant_id, "A".repeat(43))),
+        ),
         ("expired", nobody.with(&signed(&header, &changed("exp", json!(now - 1)), &key))),
         ("not yet good", nobody.with(&signed(&header, &changed("nbf", json!(now + 60)), &key))),
         ("another issuer", nobody.with(&signed(&header, &changed("iss", json!("evil")), &key))),
         ("another key", nobody.with(&signed(&header, &claims, &EncodingKey::from_secret(b"guessed")))),
-        ("an unknown key", nobody.with(&signed(&Header { kid: Some("x".into()), ..header.clone() }, &claims, &key))),
+        (
+            "an unknown key",
+            nobody.with(&signed(&Header { kid: Some("x".into()), ..header.clone() }, &claims, &key)),
+        ),
         ("no key named", nobody.with(&signed(&Header { kid: None, ..header.clone() }, &claims, &key))),
         ("unsigned", nobody.with(&unsigned)),
         ("signed out", gone),
-        ("a sign-in that never was", nobody.with(&signed(&header, &changed("sid", json!(Uuid::new_v4())), &key))),
+        (
+            "a sign-in that never was",
+            nobody.with(&signed(&header, &changed("sid", json!(Uuid::new_v4())), &key)),
+        ),
     ];
     for one in calls(&nobody, &id).await {
         let at = format!("{} {}", one.method, one.path);
         if one.is_operators {
-            for (who, program) in strangers.iter().map(|(who, program)| (*who, program)).chain([("an owner", &owner)]) {
+            for (who, program) in
+                strangers.iter().map(|(who, program)| (*who, program)).chain([("an owner", &owner)])
+            {
                 let said = call(program, &one).await;
                 assert_eq!(said.status, 401, "{at} for {who}: {}", said.body);
                 said.problem(401, "unauthenticated");
@@ -172,7 +189,9 @@ async fn every_call_refuses(isolation: Isolation) {
     assert_eq!(theirs.db().await.one::<String>(snapshot).await, before, "not a row has changed");
     let listed = mine.get("/api/members?search=naomi").await.expect(200);
     assert_eq!(listed.body["items"], json!([]));
-    mine.send(Method::GET, "/api/me", |request| request.header("x-tenant-id", &ours.tenant_id)).await.expect(200);
+    mine.send(Method::GET, "/api/me", |request| request.header("x-tenant-id", &ours.tenant_id))
+        .await
+        .expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

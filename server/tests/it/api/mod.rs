@@ -1,6 +1,7 @@
 //! The JSON API.
 
 mod access;
+mod files;
 mod members;
 mod problems;
 mod repeats;

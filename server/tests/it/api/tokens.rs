@@ -20,7 +20,10 @@ async fn signing_in_says_who_and_where() {
     let stored: bool = server
         .db()
         .await
-        .one(&format!("select exists (select from refresh_tokens where digest::text like '%{}%')", program.refresh_token()))
+        .one(&format!(
+            "select exists (select from refresh_tokens where digest::text like '%{}%')",
+            program.refresh_token()
+        ))
         .await;
     assert!(!stored, "only a digest is kept");
 }
@@ -197,9 +200,8 @@ async fn pages_know_cookies_only_and_the_api_tokens_only() {
     assert!(!said.body.to_string().contains("Naomi"));
     let cookie = church.browser.cookies();
     let with_cookie = Program::new(server.addr());
-    let said = with_cookie
-        .send(reqwest::Method::GET, &member, |request| request.header("cookie", cookie))
-        .await;
+    let said =
+        with_cookie.send(reqwest::Method::GET, &member, |request| request.header("cookie", cookie)).await;
     said.problem(401, "unauthenticated");
 }
 

@@ -1,0 +1,147 @@
+use super::{Details, MOST, PersonalToken, Scope};
+use crate::{Error, Result, Role, Viewer, admins::Admin};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+pub async fn list(connection: &mut PgConnection, viewer: &Viewer) -> Result<Vec<PersonalToken>> {
+    let rows = sqlx::query!(
+        "select id, name, scope, created_at, last_used_at, expires_at
+           from personal_tokens
+          where admin_id = $1
+          order by created_at desc, id desc
+          limit $2",
+        viewer.admin_id,
+        MOST,
+    )
+    .fetch_all(connection)
+    .await?;
+    let tokens = rows.into_iter().map(|row| PersonalToken {
+        id: row.id,
+        details: Details {
+            name: row.name,
+            scope: Scope::from_column(&row.scope),
+            expires_at: row.expires_at,
+        },
+        created_at: row.created_at,
+        last_used_at: row.last_used_at,
+    });
+    Ok(tokens.collect())
+}
+
+pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> Result<PersonalToken> {
+    let row = sqlx::query!(
+        "select name, scope, created_at, last_used_at, expires_at
+           from personal_tokens
+          where id = $1 and admin_id = $2",
+        id,
+        viewer.admin_id,
+    )
+    .fetch_optional(connection)
+    .await?
+    .ok_or(Error::NotFound)?;
+    Ok(PersonalToken {
+        id,
+        details: Details {
+            name: row.name,
+            scope: Scope::from_column(&row.scope),
+            expires_at: row.expires_at,
+        },
+        created_at: row.created_at,
+        last_used_at: row.last_used_at,
+    })
+}
+
+/// How many tokens the viewer has; nobody makes another for it before this transaction ends.
+pub async fn lock(connection: &mut PgConnection, viewer: &Viewer) -> Result<i64> {
+    sqlx::query!("select id from admins where id = $1 for no key update", viewer.admin_id)
+        .fetch_one(&mut *connection)
+        .await?;
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from personal_tokens where admin_id = $1"#,
+        viewer.admin_id,
+    );
+    Ok(count.fetch_one(connection).await?)
+}
+
+/// False when there has ever been a token with this id.
+pub async fn add(
+    connection: &mut PgConnection,
+    viewer: &Viewer,
+    id: Uuid,
+    details: &Details,
+    digest: &[u8; 32],
+) -> Result<bool> {
+    let done = sqlx::query!(
+        "insert into personal_tokens (id, admin_id, name, scope, digest, expires_at)
+         select $1, $2, $3, $4, $5, $6
+          where not exists (select from audit_log where entity = 'personal_token' and entity_id = $1)
+         on conflict (id) do nothing",
+        id,
+        viewer.admin_id,
+        details.name,
+        details.scope.name(),
+        &digest[..],
+        details.expires_at,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub async fn delete(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> Result<Details> {
+    let row = sqlx::query!(
+        "delete from personal_tokens where id = $1 and admin_id = $2 returning name, scope, expires_at",
+        id,
+        viewer.admin_id,
+    )
+    .fetch_optional(connection)
+    .await?
+    .ok_or(Error::NotFound)?;
+    Ok(Details { name: row.name, scope: Scope::from_column(&row.scope), expires_at: row.expires_at })
+}
+
+pub struct Entered {
+    pub admin: Admin,
+    pub scope: Scope,
+    /// It was not used in the last minute.
+    pub unnoted: bool,
+}
+
+pub async fn enter(connection: &mut PgConnection, tenant_id: &str, digest: &[u8; 32]) -> Result<Entered> {
+    let row = sqlx::query!(
+        r#"select t.scope, a.id, a.email, a.first_name, a.last_name, a.role,
+                  case when not a.all_branches
+                       then array(select branch_id from admin_branches where admin_id = a.id) end as branches,
+                  coalesce(t.last_used_at < now() - interval '1 minute', true) as "unnoted!"
+             from personal_tokens t
+             join admins a on a.id = t.admin_id
+            where t.digest = $1 and (t.expires_at is null or t.expires_at > now()) and a.state = 'active'"#,
+        &digest[..],
+    )
+    .fetch_optional(connection)
+    .await?
+    .ok_or(Error::NotFound)?;
+    let admin = Admin {
+        id: row.id,
+        email: row.email,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        role: Role::from_column(&row.role),
+        viewer: Viewer { tenant_id: tenant_id.to_owned(), admin_id: row.id, branches: row.branches },
+        read_only: false,
+    };
+    Ok(Entered { admin, scope: Scope::from_column(&row.scope), unnoted: row.unnoted })
+}
+
+/// Of several requests at once, the first writes.
+pub async fn note_use(connection: &mut PgConnection, digest: &[u8; 32]) -> Result<()> {
+    sqlx::query!(
+        "update personal_tokens
+            set last_used_at = now()
+          where digest = $1 and (last_used_at is null or last_used_at < now() - interval '1 minute')",
+        &digest[..],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
