@@ -1,4 +1,7 @@
-use crate::harness::{Church, Program, TestServer};
+use crate::{
+    files::client,
+    harness::{Church, Program, TestServer},
+};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -10,7 +13,7 @@ fn new_file(content_type: &str, size: i64) -> Value {
 async fn upload(promised: &Value, bytes: &'static str) -> StatusCode {
     let text = |field: &str| promised[field].as_str().expect("text");
     let method: Method = text("method").parse().expect("a method");
-    let mut request = reqwest::Client::new().request(method, text("uploadUrl")).body(bytes);
+    let mut request = client().request(method, text("uploadUrl")).body(bytes);
     for (name, value) in promised["headers"].as_object().expect("headers") {
         request = request.header(name, value.as_str().expect("text"));
     }
@@ -29,7 +32,7 @@ async fn a_file_is_promised_sent_and_fetched() {
     program.get(at).await.problem(409, "not-uploaded");
     assert_eq!(upload(&promised.body, "hello").await, StatusCode::OK);
     let found = program.get(at).await.expect(200);
-    let fetched = reqwest::get(found.text("downloadUrl")).await.expect("an answer");
+    let fetched = client().get(found.text("downloadUrl")).send().await.expect("an answer");
     assert_eq!(fetched.text().await.expect("text"), "hello");
 
     let stranger = Program::log_in(&server, &theirs.email).await;
