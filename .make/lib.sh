@@ -9,14 +9,19 @@ cargo_deny=0.20.2
 wasm_bindgen=$(awk -F'"' '/^name = "wasm-bindgen"$/ { getline; print $2 }' Cargo.lock)
 oldest_rust=1.95
 oldest_node=20
+oldest_python=3.10
 
 # What runs on the server, always named together: the dependencies are then compiled once, with the same features, for
 # whatever cargo is asked to do. Never --workspace: frontend is the browser's, and its features must not meet these.
 server_crates="--package server --package registry --package tenant --package identity --package embedded --package app --features app/ssr"
 
+# What a set of files holds, as one word.
+checksum() { cat "$@" | cksum | tr ' ' '-'; }
+
 # Tools of our own stand in a folder per version, so that the person's are left alone and a second clone finds them.
 tools=${XDG_CACHE_HOME:-${HOME:?is not set: it says where tools are kept}/.cache}/vestry/tools
-PATH=$tools/cargo-leptos-$cargo_leptos/bin:$tools/wasm-bindgen-cli-$wasm_bindgen/bin:$tools/cargo-deny-$cargo_deny/bin:$PWD/style/node_modules/.bin:$PATH
+python=$tools/python-$(checksum .make/requirements.txt)
+PATH=$python/bin:$tools/cargo-leptos-$cargo_leptos/bin:$tools/wasm-bindgen-cli-$wasm_bindgen/bin:$tools/cargo-deny-$cargo_deny/bin:$PWD/style/node_modules/.bin:$PATH
 export PATH
 
 # The bare words of a step, of a remark, and of what went wrong with its remedy.
@@ -36,9 +41,6 @@ comparable() { printf '%s\n' "$1" | sed 's/^[^0-9]*//' | awk -F'[^0-9]+' '{ prin
 within() {
     if have timeout; then timeout "$@"; else perl -e 'alarm shift; exec @ARGV or exit 127' "$@"; fi
 }
-
-# What a set of files holds, as one word.
-checksum() { cat "$@" | cksum | tr ' ' '-'; }
 
 target_dir() {
     cargo metadata --no-deps --offline --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'

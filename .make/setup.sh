@@ -81,6 +81,7 @@ npm_packages style "Tailwind, wasm-opt and the typefaces"
 fonts
 .make/postgres.sh
 if [ "$for_what" = test ]; then
+    .make/python.sh
     npm_packages end2end "Playwright and axe"
     .make/browser.sh >/dev/null
 fi

@@ -1,5 +1,9 @@
-use crate::commands::{servers, tenants};
+use crate::{
+    Error,
+    commands::{servers, tenants},
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use identity::{Jwks, Oidc};
 use std::{net::SocketAddr, num::ParseIntError, path::PathBuf, time::Duration};
 
 /// The office that churches run on: every church owns its own database.
@@ -103,6 +107,28 @@ pub struct Config {
 
     #[command(flatten)]
     pub stripe_patience: Patience,
+
+    /// The issuer of OpenID Connect tokens, such as AWS Cognito, as it calls itself in them (iss). Unset: our own
+    /// tokens only.
+    #[arg(long, env = "OIDC_ISSUER", global = true)]
+    pub oidc_issuer: Option<String>,
+
+    /// Where that issuer publishes its keys. Unset: /.well-known/jwks.json below OIDC_ISSUER.
+    #[arg(long, env = "OIDC_JWKS_URL", global = true)]
+    pub oidc_jwks_url: Option<String>,
+
+    /// Whom its tokens must be for (aud): in Cognito the id of the app client.
+    #[arg(long, env = "OIDC_AUDIENCE", global = true)]
+    pub oidc_audience: Option<String>,
+
+    /// The claim that names the one church a token opens, where it has that claim. Only the issuer's
+    /// administrators may be able to write it: with it an email counts without being verified.
+    #[arg(long, env = "OIDC_TENANT_CLAIM", global = true)]
+    pub oidc_tenant_claim: Option<String>,
+
+    /// So many milliseconds pass between two looks at the issuer's keys. Not for operators: tests have less patience.
+    #[arg(long, default_value = "30000", hide = true, global = true, value_parser = millis)]
+    pub oidc_pause: Duration,
 }
 
 /// How long Stripe is waited for. Not for operators: tests have less patience.
@@ -171,6 +197,26 @@ impl Config {
             wait: Duration::from_secs(5),
             idle: Duration::from_secs(60),
         }
+    }
+
+    /// The outside issuer whose tokens are believed, if one is configured, and then wholly.
+    pub fn oidc(&self) -> Result<Option<Oidc>, Error> {
+        let given = |value: &Option<String>| value.clone().filter(|value| !value.trim().is_empty());
+        let (audience, claim) = (given(&self.oidc_audience), given(&self.oidc_tenant_claim));
+        let Some(issuer) = given(&self.oidc_issuer) else {
+            let half = audience.or(claim).or(given(&self.oidc_jwks_url));
+            return if half.is_some() { Err(Error::NoOidcIssuer) } else { Ok(None) };
+        };
+        let audience = audience.ok_or(Error::NoOidcAudience)?;
+        let keys = given(&self.oidc_jwks_url)
+            .unwrap_or_else(|| format!("{}/.well-known/jwks.json", issuer.trim().trim_end_matches('/')));
+        let keys: reqwest::Url = keys.trim().parse().map_err(|_| Error::OidcJwksUrl)?;
+        if !matches!(keys.scheme(), "https" | "http") {
+            return Err(Error::OidcJwksUrl);
+        }
+        let keys = Jwks::new(keys, self.oidc_pause).map_err(Error::OidcClient)?;
+        let trimmed = |value: String| value.trim().to_owned();
+        Ok(Some(Oidc::new(trimmed(issuer), trimmed(audience), claim.map(trimmed), keys)))
     }
 
     /// Whether browsers reach us over https, and cookies may insist on it.

@@ -41,6 +41,22 @@ pub enum Error {
     S3Keys,
     #[error("S3_ENDPOINT is not an address: it looks like https://s3.eu-central-1.amazonaws.com")]
     S3Endpoint,
+    #[error(
+        "OIDC_ISSUER is missing though other OIDC_ settings are there: set it to what the issuer calls itself in its tokens (iss), or unset the others"
+    )]
+    NoOidcIssuer,
+    #[error(
+        "OIDC_AUDIENCE is missing: set it to whom the issuer's tokens are for (aud; in Cognito the id of the app client), or unset OIDC_ISSUER"
+    )]
+    NoOidcAudience,
+    #[error(
+        "OIDC_JWKS_URL is not an address: it looks like https://issuer.example.org/.well-known/jwks.json, which is also what is taken from OIDC_ISSUER when it is unset"
+    )]
+    OidcJwksUrl,
+    #[error(
+        "the issuer of tokens cannot be called over TLS ({}): install the system's root certificates (package ca-certificates)", causes(.0)
+    )]
+    OidcClient(reqwest::Error),
     #[error("the template of new databases could not be made: {0}")]
     Template(String),
     /// An operator's command that cannot be carried out.

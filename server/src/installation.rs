@@ -29,6 +29,7 @@ pub struct Installation {
 
 impl Installation {
     pub async fn open(config: &Config) -> Result<Self, Error> {
+        let oidc = config.oidc()?;
         let (secret, cluster, options) = match &config.registry_url {
             Some(url) => {
                 let options: PgConnectOptions = url.parse().map_err(|_| Error::RegistryUrl)?;
@@ -49,8 +50,8 @@ impl Installation {
         let registry = Registry::open(options.clone(), REGISTRY_CONNECTIONS).await?;
         let changes = Changes::listen(&registry).await?;
         let primary = servers::register_primary(&registry, &host_of(&options), options.get_port()).await?;
-        let identity =
-            Identity::new(registry.clone(), secret.clone(), config.limits(), config.isolation.into());
+        let isolation = config.isolation.into();
+        let identity = Identity::new(registry.clone(), secret.clone(), config.limits(), isolation, oidc);
         tokio::spawn(identity.clone().follow(changes.clone()));
         Ok(Self {
             servers: Servers::new(registry.clone(), secret.clone(), primary, options.clone()),

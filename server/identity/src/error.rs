@@ -18,6 +18,9 @@ pub enum Error {
     /// The credential opens several churches, and says of none that it is meant.
     #[error("the credential opens several churches")]
     ChooseTenant(Vec<Choice>),
+    /// None of the outside issuer's keys is known, and it does not answer. Worth trying again.
+    #[error("the issuer of the token cannot be reached now")]
+    IssuerUnavailable,
     /// The tenant's tables are of a later version than this binary knows.
     #[error("the church's database is of a newer version")]
     TooNew,

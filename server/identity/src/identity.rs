@@ -1,5 +1,6 @@
 use crate::{
-    Error, Result, Secret, SessionStore, keys::Keys, limits::Limits, passwords::Passwords, session_store::WHO,
+    Error, Oidc, Result, Secret, SessionStore, keys::Keys, limits::Limits, passwords::Passwords,
+    session_store::WHO,
 };
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
@@ -35,6 +36,8 @@ pub struct Inner {
     pub(crate) families: Cache<Uuid, ()>,
     /// What signs access tokens.
     pub(crate) keys: Keys,
+    /// The outside issuer whose tokens are believed, if there is one.
+    pub(crate) oidc: Option<Oidc>,
 }
 
 impl Deref for Identity {
@@ -90,7 +93,13 @@ impl Opening {
 }
 
 impl Identity {
-    pub fn new(registry: Registry, secret: Secret, limits: tenant::Limits, isolation: Isolation) -> Self {
+    pub fn new(
+        registry: Registry,
+        secret: Secret,
+        limits: tenant::Limits,
+        isolation: Isolation,
+        oidc: Option<Oidc>,
+    ) -> Self {
         Self(Arc::new(Inner {
             passwords: Passwords::new(),
             limits: Limits::new(),
@@ -100,6 +109,7 @@ impl Identity {
             admins: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             families: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             keys: Keys::new(),
+            oidc,
             registry,
             secret,
             isolation,

@@ -8,6 +8,9 @@
 //!   ([`Identity::unfinished`]); pages do not.
 //! - An access token lives 15 minutes, and no longer than the sign-in it came from. A refresh token is
 //!   used once; shown again, it ends that sign-in.
+//! - A token of the outside issuer is believed for what the issuer has signed with a key of its own, and opens
+//!   churches only where its verified email is an active admin's. Strangers cannot make us ask the issuer
+//!   more often than twice a minute.
 //! - Signing out, disabling an admin and suspending a tenant take effect at once in every process:
 //!   what is kept in memory is dropped when the registry tells, and is short-lived in any case.
 //! - A sign-in that fails says the same, and takes the same time, whatever was wrong.
@@ -18,6 +21,7 @@ mod error;
 mod identity;
 mod keys;
 mod limits;
+mod oidc;
 mod passwords;
 mod personal;
 mod seal;
@@ -28,6 +32,7 @@ mod tokens;
 
 pub use error::{Error, Result};
 pub use identity::{Church, Identity, SignedIn, place};
+pub use oidc::{Jwks, Oidc};
 pub use personal::PersonalToken;
 pub use seal::{Founder, Secret};
 pub use session_store::SessionStore;

@@ -21,6 +21,7 @@ pub mod runs;
 pub mod servers;
 pub mod sessions;
 pub mod signups;
+pub mod subjects;
 pub mod tenants;
 pub mod tokens;
 pub mod uploads;

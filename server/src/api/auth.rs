@@ -1,7 +1,7 @@
 use super::{
     access::Caller,
     extract::{Body, Office},
-    problem::Problem,
+    problem::{Problem, Told},
     repeats::key,
 };
 use crate::router::AppState;
@@ -190,7 +190,7 @@ impl From<LoggedIn> for Session {
     post, path = "/auth/login", tag = "Signing in", operation_id = "login", request_body = Credentials,
     responses(
         (status = 200, description = "Signed in", body = Session),
-        (status = 409, description = "It opens several churches: `choices`", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It opens several churches: `choices`", body = Told, content_type = "application/problem+json"),
     )
 )]
 pub async fn login(

@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the handlers, and a page to read it. Nothing of it comes from another host.
 
-use super::problem::Problem;
+use super::problem::Told;
 use crate::router::AppState;
 use axum::{
     Json, Router,
@@ -68,9 +68,9 @@ async fn only_ours(request: Request, next: Next) -> Response {
 /// What is true of every operation is said once, here.
 fn complete(document: &mut Document) {
     let components = document.components.get_or_insert_default();
-    components.schemas.insert(Problem::name().into_owned(), Problem::schema());
+    components.schemas.insert(Told::name().into_owned(), Told::schema());
     let mut schemas = Vec::new();
-    Problem::schemas(&mut schemas);
+    Told::schemas(&mut schemas);
     components.schemas.extend(schemas);
     let bearer = |what: &str| {
         SecurityScheme::Http(
@@ -152,7 +152,7 @@ fn describe(method: &HttpMethod, operation: &mut Operation) {
 }
 
 fn problem(what: &str) -> Described {
-    let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name(Problem::name()))));
+    let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name(Told::name()))));
     let mut response = Described::new(what);
     response.content.insert("application/problem+json".into(), RefOr::T(content));
     response

@@ -11,10 +11,15 @@ use serde::Serialize;
 use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 
+/// What went wrong. Handlers answer it; [`render`] tells it.
+#[derive(Clone)]
+pub struct Problem(Box<Told>);
+
 /// What went wrong, and what to do (RFC 9457).
 #[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Problem {
+#[schema(as = Problem)]
+pub struct Told {
     /// Which kind of problem it is: `urn:vestry:` and a name that stays the same.
     #[serde(rename = "type")]
     #[schema(example = "urn:vestry:invalid")]
@@ -64,7 +69,7 @@ pub struct Choice {
 
 impl Problem {
     pub fn new(status: StatusCode, kind: &str, title: &str) -> Self {
-        Self {
+        Self(Box::new(Told {
             kind: format!("urn:vestry:{kind}"),
             title: title.to_owned(),
             status: status.as_u16(),
@@ -74,20 +79,25 @@ impl Problem {
             choices: Vec::new(),
             retry_after: None,
             limit: None,
-        }
+        }))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Told)) -> Self {
+        change(&mut self.0);
+        self
     }
 
     pub fn detail(self, detail: impl Into<String>) -> Self {
-        Self { detail: Some(detail.into()), ..self }
+        self.with(|told| told.detail = Some(detail.into()))
     }
 
     pub fn retry_after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds.max(1)), ..self }
+        self.with(|told| told.retry_after = Some(seconds.max(1)))
     }
 
     /// Says which limit was reached.
     pub fn limited(self, standing: Standing) -> Self {
-        Self { limit: Some(standing), ..self }
+        self.with(|told| told.limit = Some(standing))
     }
 
     pub fn not_found() -> Self {
@@ -115,7 +125,7 @@ impl Problem {
 
     /// The same for an operator's request, where the church's first admin stands apart.
     pub fn of_tenant(mut self) -> Self {
-        for error in &mut self.errors {
+        for error in &mut self.0.errors {
             error.field = match error.field.as_str() {
                 "churchName" => "name".into(),
                 "firstName" | "lastName" | "email" | "password" => format!("admin.{}", error.field),
@@ -148,7 +158,8 @@ impl From<Errors> for Problem {
         let errors = errors.0.into_iter();
         let errors = errors.map(|error| FieldProblem { field: camel(&error.field), message: error.message });
         let title = "Something in the request is not right";
-        Self { errors: errors.collect(), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title) }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title)
+            .with(|told| told.errors = errors.collect())
     }
 }
 
@@ -166,7 +177,8 @@ impl From<Failure> for Problem {
             }
         };
         let (title, detail) = failure.words();
-        Self { retry_after: failure.retry_after(), ..Self::new(failure.status(), kind, title).detail(detail) }
+        let retry_after = failure.retry_after();
+        Self::new(failure.status(), kind, title).detail(detail).with(|told| told.retry_after = retry_after)
     }
 }
 
@@ -203,14 +215,21 @@ impl From<identity::Error> for Problem {
                 "This credential does not open that church",
             )
             .detail("X-Tenant-ID and tenantId may name a church the credential is good for, or be left out."),
-            identity::Error::ChooseTenant(choices) => Self {
-                choices: choices
+            identity::Error::ChooseTenant(choices) => {
+                let choices = choices
                     .into_iter()
-                    .map(|choice| Choice { tenant_id: choice.tenant_id, church: choice.church })
-                    .collect(),
-                ..Self::new(StatusCode::CONFLICT, "choose-tenant", "This opens several churches")
+                    .map(|choice| Choice { tenant_id: choice.tenant_id, church: choice.church });
+                Self::new(StatusCode::CONFLICT, "choose-tenant", "This opens several churches")
                     .detail("Say which one: tenantId when signing in, X-Tenant-ID otherwise.")
-            },
+                    .with(|told| told.choices = choices.collect())
+            }
+            identity::Error::IssuerUnavailable => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "issuer-unavailable",
+                "The issuer of this token cannot be reached now",
+            )
+            .detail("Its keys are not known yet. Try again in half a minute.")
+            .retry_after(30),
             identity::Error::Tenant(error) => error.into(),
             error => Failure::from(error).into(),
         }
@@ -220,7 +239,7 @@ impl From<identity::Error> for Problem {
 /// The body is written by [`render`], which knows the request's id.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
         response.extensions_mut().insert(self);
         response
@@ -232,27 +251,28 @@ pub async fn render(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let mut response = next.run(request).await;
     let status = response.status();
-    let problem = match response.extensions_mut().remove::<Problem>() {
+    let mut problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         None if status.is_client_error() || status.is_server_error() => Problem::of(status),
         None => return response,
     };
     let request_id = id.and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
-    let problem = Problem { request_id: request_id.unwrap_or_default(), ..problem };
+    problem.0.request_id = request_id.unwrap_or_default();
+    let told = *problem.0;
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(seconds) = problem.retry_after {
+    if let Some(seconds) = told.retry_after {
         headers.insert(header::RETRY_AFTER, seconds.into());
     }
-    if let Some(standing) = problem.limit {
+    if let Some(standing) = told.limit {
         standing.write(headers);
     }
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
+    *response.body_mut() = Body::from(serde_json::to_vec(&told).unwrap_or_default());
     response
 }
 

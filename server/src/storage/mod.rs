@@ -26,7 +26,7 @@ pub struct Storage {
 
 #[derive(Clone)]
 enum Addresses {
-    Own(Doors),
+    Own(Arc<Doors>),
     S3(Arc<s3::Signer>),
 }
 
@@ -64,11 +64,11 @@ impl Storage {
         let objects: Arc<dyn ObjectStore> = Arc::new(objects);
         let base = config.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
         let doors = Doors::new(objects.clone(), &secret.file_key(), &base);
-        Ok(Self { objects, addresses: Addresses::Own(doors) })
+        Ok(Self { objects, addresses: Addresses::Own(Arc::new(doors)) })
     }
 
     /// Behind which our own addresses lead; none when the files lie elsewhere.
-    pub fn doors(&self) -> Option<&Doors> {
+    pub fn doors(&self) -> Option<&Arc<Doors>> {
         match &self.addresses {
             Addresses::Own(doors) => Some(doors),
             Addresses::S3(_) => None,

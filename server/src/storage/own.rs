@@ -17,7 +17,6 @@ use ring::hmac;
 use serde::Deserialize;
 use std::sync::Arc;
 
-#[derive(Clone)]
 pub struct Doors {
     objects: Arc<dyn ObjectStore>,
     key: hmac::Key,
@@ -114,7 +113,7 @@ fn away(error: object_store::Error) -> Refusal {
     Refusal(StatusCode::SERVICE_UNAVAILABLE, "The file could not be written or read just now. Try again.")
 }
 
-fn doors(state: &AppState) -> Result<Doors, Refusal> {
+fn doors(state: &AppState) -> Result<Arc<Doors>, Refusal> {
     let nothing = Refusal(StatusCode::NOT_FOUND, "There is nothing here.");
     state.files.storage.doors().cloned().ok_or(nothing)
 }

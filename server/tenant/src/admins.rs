@@ -73,6 +73,15 @@ pub async fn credential(tenant: &Tenant, email: &str) -> Result<Option<(Uuid, St
     Ok(row.map(|row| (row.id, row.hash)))
 }
 
+/// The active admin with exactly this email.
+pub async fn with_email(tenant: &Tenant, email: &str) -> Result<Option<Uuid>> {
+    let mut connection = tenant.connect().await?;
+    let id = sqlx::query_scalar!("select id from admins where email = $1 and state = 'active'", email)
+        .fetch_optional(&mut *connection)
+        .await?;
+    Ok(id)
+}
+
 /// Notes that an admin has signed in.
 pub async fn signed_in(tenant: &Tenant, id: Uuid) -> Result<()> {
     let mut connection = tenant.connect().await?;

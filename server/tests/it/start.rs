@@ -1,4 +1,4 @@
-use crate::harness::{Browser, Church, Process, Registry, TestServer, sign_up, watch};
+use crate::harness::{Browser, Church, OIDC, Process, Registry, TestServer, sign_up, watch};
 use std::{os::unix::fs::PermissionsExt, path::Path};
 use tokio::process::Command;
 
@@ -17,6 +17,9 @@ fn binary(folder: &Path) -> Command {
         "PGUSER",
         "PGPASSWORD",
     ] {
+        command.env_remove(set);
+    }
+    for set in OIDC {
         command.env_remove(set);
     }
     command
@@ -56,8 +59,12 @@ async fn what_prevents_a_start_is_said_in_a_sentence_with_the_remedy() {
 
     let addr = ["--addr", "127.0.0.1:0"];
     std::fs::write(folder.path().join("file"), "").expect("written");
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--data-dir", "file/data"], "set VESTRY_DATA_DIR"),
+        (&["--oidc-audience", "office"], "OIDC_ISSUER is missing"),
+        (&["--oidc-tenant-claim", "custom:church"], "OIDC_ISSUER is missing"),
+        (&["--oidc-issuer", "https://issuer.example.org"], "OIDC_AUDIENCE is missing"),
+        (&["--oidc-issuer", "accounts", "--oidc-audience", "office"], "OIDC_JWKS_URL is not an address"),
         (&["--registry-url", "nonsense"], "VESTRY_REGISTRY_URL is not the address"),
         (&["--registry-url", "postgres://x@127.0.0.1:1/x"], "VESTRY_SECRET_KEY is missing"),
         (&["--registry-url", "postgres://x@127.0.0.1:1/x", "--secret-key", "short"], "too short"),

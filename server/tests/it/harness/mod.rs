@@ -3,6 +3,8 @@
 mod browser;
 mod church;
 mod cluster;
+mod issuer;
+mod moto;
 mod program;
 mod server;
 mod stripe;
@@ -10,6 +12,8 @@ mod stripe;
 pub use browser::{Browser, Page};
 pub use church::{Church, PASSWORD, sign_up, sign_up_in, watch};
 pub use cluster::{Db, cluster};
+pub use issuer::{ISSUER, Issuer, Key, PAUSE, PUBLIC_KEY, now, token as forged_token};
+pub use moto::Cognito;
 pub use program::{Program, Said};
-pub use server::{Process, Registry, TestServer, command};
+pub use server::{OIDC, Process, Registry, TestServer, command};
 pub use stripe::{Stripe, Trouble};

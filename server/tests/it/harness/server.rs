@@ -57,6 +57,11 @@ impl Registry {
             // No test calls the real Stripe, whatever is set around it.
             stripe_secret_key: None,
             stripe_price: None,
+            // Nor does an issuer that somebody has configured come in.
+            oidc_issuer: None,
+            oidc_jwks_url: None,
+            oidc_audience: None,
+            oidc_tenant_claim: None,
             ..Config::parse_from(arguments)
         }
     }
@@ -102,6 +107,9 @@ impl TestServer {
     }
 }
 
+/// Whatever says that tokens of an outside issuer are believed.
+pub const OIDC: [&str; 4] = ["OIDC_ISSUER", "OIDC_JWKS_URL", "OIDC_AUDIENCE", "OIDC_TENANT_CLAIM"];
+
 /// A server in a process of its own, to be killed.
 pub struct Process {
     pub addr: SocketAddr,
@@ -118,6 +126,9 @@ impl Process {
         command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
         command.env("VESTRY_READY_DATABASES", "0").env("VESTRY_DATA_DIR", registry.data_dir());
         command.env_remove("STRIPE_SECRET_KEY").env_remove("STRIPE_PRICE").env_remove("S3_BUCKET");
+        for set in OIDC {
+            command.env_remove(set);
+        }
         configure(&mut command);
         Self::run(command).await.unwrap_or_else(|said| panic!("it did not start: {said}"))
     }

@@ -1,0 +1,92 @@
+use super::{Claims, Oidc};
+use crate::{Choice, Error, Identity, Result, SignedIn};
+use registry::{TenantId, subjects, tenants};
+use tenant::admins;
+
+impl Identity {
+    /// Who shows a token of the outside issuer: the admin with the email of its subject. `wanted` is one of the
+    /// churches where there is such an admin, or nothing opens.
+    pub(crate) async fn admit_outside(&self, token: &str, wanted: Option<&str>) -> Result<SignedIn> {
+        let oidc = self.oidc.as_ref().ok_or(Error::Unauthenticated)?;
+        let claims = oidc.checked(token).await?;
+        let email = self.email_of(oidc, &claims).await?;
+        let only = match (claims.tenant.as_deref(), wanted) {
+            (Some(named), Some(wanted)) if named != wanted => return Err(Error::WrongTenant),
+            (named, wanted) => named.or(wanted),
+        };
+        let key = (email, only.map(str::to_owned));
+        // What has changed since is looked into anew.
+        if let Some((tenant_id, admin_id)) = oidc.admitted.get(&key).await
+            && let Ok(Some(inside)) = self.enter(&tenant_id, admin_id).await
+            && inside.admin.email == key.0
+        {
+            return Ok(inside);
+        }
+        let choices = self.churches_of(&key.0, only).await?;
+        let chosen = match choices.as_slice() {
+            [chosen] => chosen,
+            [] if wanted.is_some() => return Err(Error::WrongTenant),
+            [] => return Err(Error::Unauthenticated),
+            _ => return Err(Error::ChooseTenant(choices)),
+        };
+        let found: (TenantId, _) = (chosen.tenant_id.parse()?, chosen.admin_id);
+        let inside = self.enter(&found.0, found.1).await?.ok_or(Error::Unauthenticated)?;
+        oidc.admitted.insert(key, found).await;
+        Ok(inside)
+    }
+
+    /// The email that a token proves, or that its subject has proved before: access tokens may carry none.
+    async fn email_of(&self, oidc: &Oidc, claims: &Claims) -> Result<String> {
+        let known = oidc.linked.get(&claims.subject).await;
+        let email = match &claims.email {
+            Some(email) if claims.email_verified => {
+                if known.as_ref() != Some(email) {
+                    subjects::link(&self.registry, &oidc.issuer, &claims.subject, email).await?;
+                }
+                email.clone()
+            }
+            // Whoever may write the claim is believed about the email as well, for that church only.
+            Some(email) if claims.tenant.is_some() => return Ok(email.clone()),
+            Some(_) => return Err(Error::Unauthenticated),
+            None => match known.clone() {
+                Some(email) => email,
+                None => subjects::email_of(&self.registry, &oidc.issuer, &claims.subject)
+                    .await?
+                    .ok_or(Error::Unauthenticated)?,
+            },
+        };
+        if known.as_ref() != Some(&email) {
+            oidc.linked.insert(claims.subject.clone(), email.clone()).await;
+        }
+        Ok(email)
+    }
+
+    /// The open churches where there is an active admin with this email: all, or the only one that is meant.
+    async fn churches_of(&self, email: &str, only: Option<&str>) -> Result<Vec<Choice>> {
+        let mut churches = tenants::of_email(&self.registry, email).await?;
+        churches.retain(|id| only.is_none_or(|only| id.as_str() == only));
+        let mut choices = Vec::new();
+        let mut suspended = None;
+        for tenant_id in churches {
+            let known = self.known(&tenant_id).await?;
+            let (tenant, closed) = match self.open_tenant(&known).await {
+                Err(error @ Error::Suspended { .. }) => (self.suspended_tenant(&known).await?, Some(error)),
+                open => (open?, None),
+            };
+            match (admins::with_email(&tenant, email).await?, closed) {
+                (None, _) => {}
+                // That a church is suspended is told to its admins only.
+                (Some(_), Some(error)) => suspended = Some(error),
+                (Some(admin_id), None) => choices.push(Choice {
+                    tenant_id: tenant_id.to_string(),
+                    church: known.name.clone(),
+                    admin_id,
+                }),
+            }
+        }
+        match suspended {
+            Some(error) if choices.is_empty() => Err(error),
+            _ => Ok(choices),
+        }
+    }
+}

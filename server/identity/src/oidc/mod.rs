@@ -1,0 +1,71 @@
+//! Tokens of an outside OpenID Connect issuer, such as AWS Cognito.
+
+mod admit;
+mod claims;
+mod jwks;
+
+pub use jwks::Jwks;
+
+use crate::{Error, Result, identity::BELIEVED};
+use claims::Claims;
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use moka::future::Cache;
+use registry::TenantId;
+use serde_json::Value;
+use std::{fmt::Display, sync::Arc};
+use uuid::Uuid;
+
+/// How far the issuer's clock may be from ours, in seconds.
+const LEEWAY: u64 = 30;
+
+/// An issuer whose tokens are believed, and what is kept of those it has vouched for.
+pub struct Oidc {
+    /// As it calls itself in its tokens.
+    issuer: String,
+    audience: String,
+    tenant_claim: Option<String>,
+    keys: Arc<Jwks>,
+    /// The email that a subject is linked to.
+    linked: Cache<String, String>,
+    /// The church and admin that an email, and the church asked for, have led to.
+    admitted: Cache<(String, Option<String>), (TenantId, Uuid)>,
+}
+
+impl Oidc {
+    /// With a tenant claim a token opens only the church the claim names, and its email counts without being
+    /// verified: nobody but the issuer's administrators may be able to write that claim.
+    pub fn new(issuer: String, audience: String, tenant_claim: Option<String>, keys: Jwks) -> Self {
+        Self {
+            issuer,
+            audience,
+            tenant_claim,
+            keys: Arc::new(keys),
+            linked: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+            admitted: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+        }
+    }
+
+    /// What a token says, once signature, times, issuer, audience and use are in order.
+    async fn checked(&self, token: &str) -> Result<Claims> {
+        let header = decode_header(token).map_err(refused)?;
+        // The token does not choose how it is checked.
+        if header.alg != Algorithm::RS256 || header.crit.is_some() {
+            return Err(refused("its algorithm is not RS256, or it asks for more than that"));
+        }
+        let kid = header.kid.ok_or_else(|| refused("it names no key"))?;
+        let key = self.keys.get(&kid).await?.ok_or_else(|| refused("its key is not the issuer's"))?;
+        let mut rules = Validation::new(Algorithm::RS256);
+        rules.leeway = LEEWAY;
+        rules.validate_nbf = true;
+        // Where the audience stands depends on the use of the token.
+        rules.validate_aud = false;
+        let token = decode::<Value>(token, &key, &rules).map_err(refused)?;
+        Claims::of(&token.claims, self).map_err(refused)
+    }
+}
+
+/// Why is for the operator who looks for it; whoever shows the token learns nothing, and the log not the token.
+fn refused(why: impl Display) -> Error {
+    tracing::debug!(%why, "a token of the outside issuer is refused");
+    Error::Unauthenticated
+}
