@@ -103,13 +103,15 @@ pub enum Flash {
     BranchChanged,
     BranchArchived,
     BranchRestored,
+    PictureSaved,
+    PictureRemoved,
     TokenRevoked,
     TokenShown,
     SignedOut,
 }
 
 impl Flash {
-    const ALL: [(Self, &str, &str); 11] = [
+    const ALL: [(Self, &str, &str); 13] = [
         (Self::MemberAdded, "member-added", "The member is added."),
         (Self::MemberChanged, "member-changed", "Your changes are saved."),
         (Self::MemberArchived, "member-archived", "The member is archived. Nothing was deleted."),
@@ -118,6 +120,8 @@ impl Flash {
         (Self::BranchChanged, "branch-changed", "Your changes are saved."),
         (Self::BranchArchived, "branch-archived", "The branch is archived. Nothing was deleted."),
         (Self::BranchRestored, "branch-restored", "The branch is back."),
+        (Self::PictureSaved, "picture-saved", "The picture is saved."),
+        (Self::PictureRemoved, "picture-removed", "The picture is removed."),
         (Self::TokenRevoked, "token-revoked", "The token is revoked. Whatever uses it is refused."),
         (
             Self::TokenShown,

@@ -85,6 +85,26 @@ pub struct Config {
     #[arg(long, env = "STRIPE_PRICE", global = true)]
     pub stripe_price: Option<String>,
 
+    /// The bucket in which files and pictures are kept. Unset: the data directory.
+    #[arg(long, env = "S3_BUCKET", global = true)]
+    pub s3_bucket: Option<String>,
+
+    /// Where object storage that speaks S3 is reached. Unset: Amazon's, in the region.
+    #[arg(long, env = "S3_ENDPOINT", global = true)]
+    pub s3_endpoint: Option<String>,
+
+    /// The region of the bucket.
+    #[arg(long, env = "S3_REGION", default_value = "us-east-1", global = true)]
+    pub s3_region: String,
+
+    /// The key that may read, write and delete in the bucket.
+    #[arg(long, env = "S3_ACCESS_KEY_ID", hide_env_values = true, global = true)]
+    pub s3_access_key_id: Option<String>,
+
+    /// Its secret half.
+    #[arg(long, env = "S3_SECRET_ACCESS_KEY", hide_env_values = true, global = true)]
+    pub s3_secret_access_key: Option<String>,
+
     #[command(flatten)]
     pub stripe_patience: Patience,
 

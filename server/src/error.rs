@@ -36,6 +36,12 @@ pub enum Error {
     )]
     StripeClient(String),
     #[error(
+        "S3_BUCKET is set, and S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY are not: both are needed to keep files there"
+    )]
+    S3Keys,
+    #[error("S3_ENDPOINT is not an address: it looks like https://s3.eu-central-1.amazonaws.com")]
+    S3Endpoint,
+    #[error(
         "OIDC_ISSUER is missing though other OIDC_ settings are there: set it to what the issuer calls itself in its tokens (iss), or unset the others"
     )]
     NoOidcIssuer,

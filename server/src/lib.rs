@@ -11,6 +11,8 @@
 //! | `api` | the JSON API: tokens, problems, OpenAPI |
 //! | `events` | progress as server-sent events |
 //! | `assets` | the files the browser needs, carried inside the binary |
+//! | `files` | what churches keep outside of their databases, and pictures made of it |
+//! | `storage` | where that lies: object storage, or the data directory |
 //! | `budget` | this process's part of the connections |
 //! | `operator` | how the operator's program is known |
 //! | `commands` | what an operator does from the command line |
@@ -20,9 +22,11 @@
 pub mod billing;
 pub mod commands;
 pub mod config;
+pub mod files;
 pub mod installation;
 pub mod provisioning;
 pub mod serve;
+pub mod storage;
 
 mod address;
 mod api;

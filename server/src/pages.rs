@@ -23,7 +23,7 @@ use tower_sessions::Session;
 /// The most a form may send: notes of 10,000 characters, written as `%xx%xx%xx`, and room.
 const BODY: usize = 256 * 1024;
 
-type Page =
+pub type Page =
     Arc<dyn Fn(Visit, Doors, Option<SignedIn>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// A page that anybody may ask for.
@@ -66,18 +66,18 @@ pub async fn not_found(state: State<AppState>, request: Request) -> Response {
 pub type Answered = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub enum Who {
     Anybody,
     SignedIn,
 }
 
 /// What was sent to a page while nobody was signed in is not carried out; a page is asked for again.
-fn sign_in_first(visit: &Visit) -> Reply {
+pub fn sign_in_first(visit: &Visit) -> Reply {
     let here = visit.uri.path_and_query().map_or("/", |here| here.as_str());
     Reply::redirect(sign_in_address(here))
 }
 
-async fn answer(state: AppState, request: Request, page: Page, who: Who) -> Response {
+pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> Response {
     let (mut parts, body) = request.into_parts();
     let body = if parts.method == Method::POST {
         match form_body(&parts, body).await {

@@ -1,6 +1,12 @@
 //! Every address that is answered.
 
-use crate::{api, assets, events, health, metrics, pages, pages::private, pages::public};
+use crate::{
+    api, assets, events,
+    files::{Files, pages as pictures},
+    health, metrics, pages,
+    pages::{private, public},
+    storage,
+};
 use app::{branches, members, provisioning, sessions, signup, tokens};
 use axum::{
     Router,
@@ -8,12 +14,13 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, get, post, put},
 };
 use identity::Identity;
 use leptos::prelude::LeptosOptions;
 use registry::{Registry, changes::Changes};
 use std::sync::Arc;
+use tenant::photos::Whose;
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -33,6 +40,7 @@ pub struct AppState {
     pub identity: Identity,
     pub leptos: LeptosOptions,
     pub operator_token: Option<Arc<str>>,
+    pub files: Files,
     pub limits: Arc<api::Limits>,
 }
 
@@ -61,12 +69,17 @@ pub fn router(state: AppState, https: bool) -> Router {
         .route("/members/{id}/edit", form(private(members::edit::change)))
         .route("/members/{id}/archive", form(private(members::detail::archive)))
         .route("/members/{id}/restore", form(private(members::detail::restore)))
+        .route("/members/{id}/photo", form(pictures::form(Whose::Member)))
+        .route("/members/{id}/photo.jpg", get(pictures::of_member))
+        .route("/members/{id}/photo-small.jpg", get(pictures::of_member_small))
         .route("/branches", get(private(branches::list::list)))
         .route("/branches/new", form(private(branches::edit::add)))
         .route("/branches/{id}", get(private(branches::detail::detail)))
         .route("/branches/{id}/edit", form(private(branches::edit::change)))
         .route("/branches/{id}/archive", form(private(branches::detail::archive)))
         .route("/branches/{id}/restore", form(private(branches::detail::restore)))
+        .route("/branches/{id}/picture", form(pictures::form(Whose::Branch)))
+        .route("/branches/{id}/picture.jpg", get(pictures::of_branch))
         .route("/settings/tokens", get(private(tokens::list::list)))
         .route("/settings/tokens/new", form(private(tokens::add::add)))
         .route("/settings/tokens/{id}/revoke", form(private(tokens::revoke::revoke)))
@@ -81,6 +94,7 @@ pub fn router(state: AppState, https: bool) -> Router {
     Router::new()
         .merge(pages)
         .merge(files)
+        .route("/files/{*key}", put(storage::upload).get(storage::download))
         .merge(api::router(state.clone()))
         .route("/opening/{id}/events", get(events::progress))
         .route("/healthz", get(health::live))

@@ -4,12 +4,14 @@ use crate::{
     Error, api, billing,
     budget::Share,
     config::Config,
+    files::{self, Files},
     health,
     installation::Installation,
     metrics,
     pages::leptos_options,
     provisioning::{Template, Tools, Worker},
     router::{AppState, router},
+    storage::Storage,
 };
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, signal, task::JoinHandle};
@@ -48,12 +50,13 @@ pub async fn work(config: Config) -> Result<(), Error> {
 pub struct Running {
     pub addr: SocketAddr,
     pub installation: Installation,
+    pub files: Files,
     /// Unless churches are not billed.
     pub billing: Option<billing::Running>,
     stop: CancellationToken,
     worker: JoinHandle<()>,
     share: Share,
-    watching: [JoinHandle<()>; 3],
+    watching: [JoinHandle<()>; 4],
     server: JoinHandle<std::io::Result<()>>,
 }
 
@@ -65,16 +68,21 @@ impl Running {
         let addr = listener.local_addr().map_err(listening)?;
         metrics::recorder();
         let installation = Installation::open(&config).await?;
+        let storage = Storage::open(&config, &installation.secret, addr)?;
         let stop = CancellationToken::new();
         let budget = config.connection_budget as usize;
         let share = Share::claim(&installation, budget, budget).await?;
         let worker = start_worker(&installation, &config, &stop).await?;
         let billing = billing::start(&config, &installation, &stop)?;
         let (registry, identity) = (installation.registry.clone(), installation.identity.clone());
+        let files = Files { registry: registry.clone(), storage };
+        // By processes that serve: whoever only provisions may stand where the files are not.
+        let sweep = files::sweep(files.clone(), identity.clone(), installation.secret.clone(), stop.clone());
         let limits = Arc::new(api::Limits::new(config.api_rate));
         let watching = [
             tokio::spawn(health::sample(registry, identity)),
             tokio::spawn(metrics::upkeep()),
+            tokio::spawn(sweep),
             tokio::spawn(api::Limits::keep_small(limits.clone())),
         ];
         let state = AppState {
@@ -83,13 +91,14 @@ impl Running {
             identity: installation.identity.clone(),
             leptos: leptos_options(),
             operator_token: config.operator_token.as_deref().map(Into::into),
+            files: files.clone(),
             limits: limits.clone(),
         };
         let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
         let server =
             tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
-        Ok(Self { addr, installation, billing, stop, worker, share, watching, server })
+        Ok(Self { addr, installation, files, billing, stop, worker, share, watching, server })
     }
 
     /// Finishes what runs, then leaves.

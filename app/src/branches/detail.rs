@@ -1,6 +1,7 @@
 use crate::{
     answer::{Answer, Flash, Reply},
     forms::{Errors, fields::summary},
+    photo::avatar,
     places,
     ui::{
         behaviour::Confirm,
@@ -11,12 +12,15 @@ use crate::{
     visit::{SignedIn, Visit},
 };
 use leptos::prelude::*;
-use tenant::branches::{self, Branch};
+use tenant::{
+    branches::{self, Branch},
+    photos::{self, Whose},
+};
 
 pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
     let id = visit.record()?;
     let branch = branches::find(&office.tenant, office.admin.viewer(), id).await?;
-    Ok(page(&office, &branch, Errors::default()))
+    page(&office, &branch, Errors::default()).await
 }
 
 /// Asks before archiving, where no dialog can; what it sends archives.
@@ -36,7 +40,7 @@ pub async fn archive(visit: Visit, office: SignedIn) -> Answer {
         Ok(()) => Ok(Reply::redirect(format!("/branches/{id}")).saying(Flash::BranchArchived)),
         Err(tenant::Error::Rejected { field, message }) => {
             let errors = Errors::one(field, message);
-            Ok(page(&office, &branch, errors.clone()).unless_wrong(&errors))
+            Ok(page(&office, &branch, errors.clone()).await?.unless_wrong(&errors))
         }
         Err(error) => Err(error.into()),
     }
@@ -51,7 +55,8 @@ pub async fn restore(visit: Visit, office: SignedIn) -> Answer {
     Ok(Reply::redirect(format!("/branches/{id}")))
 }
 
-fn page(office: &SignedIn, branch: &Branch, errors: Errors) -> Reply {
+async fn page(office: &SignedIn, branch: &Branch, errors: Errors) -> Answer {
+    let picture = photos::of(&office.tenant, office.admin.viewer(), Whose::Branch(branch.id)).await?;
     let details = &branch.details;
     let id = branch.id;
     let country = &office.church.country;
@@ -90,8 +95,10 @@ fn page(office: &SignedIn, branch: &Branch, errors: Errors) -> Reply {
         <div class="head">
             <div>
                 <a class="back" href="/branches">{icon::back()}"Branches"</a>
-                <h1>{details.name.clone()}</h1>
-                <p>{sentence}</p>
+                <div class="titled">
+                    {picture.map(|_| avatar(Whose::Branch(id), picture, true, String::new()))}
+                    <div><h1>{details.name.clone()}</h1><p>{sentence}</p></div>
+                </div>
             </div>
             {office.admin.editor().is_ok().then(|| actions(branch))}
         </div>
@@ -121,7 +128,7 @@ fn page(office: &SignedIn, branch: &Branch, errors: Errors) -> Reply {
             </section>
         </div>
     };
-    Reply::room(&details.name, Door::Branches, body)
+    Ok(Reply::room(&details.name, Door::Branches, body))
 }
 
 fn actions(branch: &Branch) -> impl IntoView + use<> {
@@ -144,7 +151,7 @@ fn actions(branch: &Branch) -> impl IntoView + use<> {
             view! { <Confirm>{content}</Confirm> }.into_any()
         }
     };
-    view! { <div class="bar">{put_away}<a class="btn primary" href=format!("/branches/{id}/edit")>{icon::edit()}"Edit"</a></div> }
+    view! { <div class="bar">{put_away}<a class="btn" href=format!("/branches/{id}/picture")>"Picture"</a><a class="btn primary" href=format!("/branches/{id}/edit")>{icon::edit()}"Edit"</a></div> }
 }
 
 fn question(branch: &Branch, dialog: bool) -> impl IntoView + use<> {

@@ -5,6 +5,7 @@ use super::{
 use crate::{
     answer::{Answer, Flash, Reply},
     branches::detail::fact,
+    photo::avatar,
     places,
     ui::{
         behaviour::Confirm,
@@ -15,10 +16,14 @@ use crate::{
 };
 use chrono::{Datelike, NaiveDate};
 use leptos::prelude::*;
-use tenant::members::{self, Member};
+use tenant::{
+    members::{self, Member},
+    photos::{self, Whose},
+};
 
 pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
     let member = members::find(&office.tenant, office.admin.viewer(), visit.record()?).await?;
+    let photo = photos::of(&office.tenant, office.admin.viewer(), Whose::Member(member.id)).await?;
     let title = full_name(&member);
     let details = &member.details;
     let country = &office.church.country;
@@ -39,7 +44,7 @@ pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
             <div>
                 <a class="back" href="/members">{icon::back()}"Members"</a>
                 <div class="titled">
-                    <span class="avatar large" aria-hidden="true">{initials(&details.first_name, &details.last_name)}</span>
+                    {avatar(Whose::Member(member.id), photo, true, initials(&details.first_name, &details.last_name))}
                     <div>
                         <h1>{title.clone()}</h1>
                         <p>{badge(&member.status_kind, member.status_name.clone())}" of "{member.branch_name.clone()}</p>
@@ -137,7 +142,7 @@ fn actions(member: &Member) -> impl IntoView + use<> {
             view! { <Confirm>{content}</Confirm> }.into_any()
         }
     };
-    view! { <div class="bar">{put_away}<a class="btn primary" href=format!("/members/{id}/edit")>{icon::edit()}"Edit"</a></div> }
+    view! { <div class="bar">{put_away}<a class="btn" href=format!("/members/{id}/photo")>"Photo"</a><a class="btn primary" href=format!("/members/{id}/edit")>{icon::edit()}"Edit"</a></div> }
 }
 
 fn question(member: &Member, dialog: bool) -> impl IntoView + use<> {

@@ -84,6 +84,11 @@ impl Secret {
         Ok(text.to_vec())
     }
 
+    /// What addresses of files are signed with.
+    pub fn file_key(&self) -> [u8; 32] {
+        self.derive(b"files", b"addresses")
+    }
+
     fn seal_key(&self) -> LessSafeKey {
         let key =
             UnboundKey::new(&CHACHA20_POLY1305, &self.derive(b"seal", b"run")).expect("the key has 32 bytes");

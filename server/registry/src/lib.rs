@@ -24,6 +24,7 @@ pub mod signups;
 pub mod subjects;
 pub mod tenants;
 pub mod tokens;
+pub mod uploads;
 
 mod registry;
 

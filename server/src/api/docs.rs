@@ -35,6 +35,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "Signing in", description = "Tokens, and whose they are"),
         (name = "Members", description = "The people of the church"),
         (name = "Branches", description = "The places where it meets"),
+        (name = "Files", description = "Sent and fetched by addresses that are good for a while"),
         (name = "The church", description = "Its database"),
         (name = "For the operator", description = "With `VESTRY_OPERATOR_TOKEN`"),
     )

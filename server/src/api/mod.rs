@@ -17,6 +17,7 @@ mod auth;
 mod branches;
 mod docs;
 mod extract;
+mod files;
 mod health;
 mod limits;
 mod members;
@@ -70,6 +71,8 @@ fn calls(state: AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(branches::find, branches::change, branches::archive))
         .routes(routes!(members::list, members::add))
         .routes(routes!(members::find, members::change, members::archive))
+        .routes(routes!(files::add))
+        .routes(routes!(files::find))
         .routes(routes!(statuses::list))
         .layer(from_fn(repeats::answer_the_same))
         .route_layer(from_fn_with_state(state.clone(), access::admit));

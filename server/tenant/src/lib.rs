@@ -29,10 +29,12 @@
 pub mod admins;
 pub mod branches;
 pub mod dashboard;
+pub mod files;
 pub mod health;
 pub mod members;
 pub mod office;
 pub mod personal_tokens;
+pub mod photos;
 pub mod repeats;
 pub mod schema;
 pub mod statuses;

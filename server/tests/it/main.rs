@@ -13,6 +13,7 @@ mod api;
 mod billing;
 mod branches;
 mod faults;
+mod files;
 #[macro_use]
 mod isolation;
 mod members;

@@ -2,6 +2,7 @@
 
 mod access;
 mod curl;
+mod files;
 mod members;
 mod problems;
 mod repeats;

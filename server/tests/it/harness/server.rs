@@ -1,7 +1,11 @@
 use super::{Browser, Db, cluster};
 use clap::Parser;
 use server::{config::Config, serve::Running};
-use std::{net::SocketAddr, process::Stdio};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -36,10 +40,18 @@ impl Registry {
         Db::open(&self.database).await
     }
 
+    /// Where its servers keep files.
+    pub fn data_dir(&self) -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(&self.database)
+    }
+
     pub fn config(&self) -> Config {
         let arguments =
             ["vestry", "--addr", "127.0.0.1:0", "--registry-url", &self.url, "--secret-key", &self.secret];
         Config {
+            data_dir: self.data_dir(),
+            // Nor is anything kept in anybody's bucket.
+            s3_bucket: None,
             // Most tests are about churches that make their database themselves.
             ready_databases: 0,
             // No test calls the real Stripe, whatever is set around it.
@@ -112,8 +124,8 @@ impl Process {
     pub async fn configured(registry: &Registry, configure: impl FnOnce(&mut Command)) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
         command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
-        command.env("VESTRY_READY_DATABASES", "0");
-        command.env_remove("STRIPE_SECRET_KEY").env_remove("STRIPE_PRICE");
+        command.env("VESTRY_READY_DATABASES", "0").env("VESTRY_DATA_DIR", registry.data_dir());
+        command.env_remove("STRIPE_SECRET_KEY").env_remove("STRIPE_PRICE").env_remove("S3_BUCKET");
         for set in OIDC {
             command.env_remove(set);
         }

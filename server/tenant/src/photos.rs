@@ -1,0 +1,143 @@
+//! The picture of a member or of a branch.
+
+use crate::{
+    Editor, Error, Result, Tenant, Viewer,
+    audit::{self, Entry},
+};
+use sqlx::PgConnection;
+use std::collections::HashMap;
+use uuid::Uuid;
+
+/// Whose picture it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Member(Uuid),
+    Branch(Uuid),
+}
+
+/// A picture that has been made small and lies in the storage, as a file of the church.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    pub id: Uuid,
+    /// In bytes.
+    pub size: i64,
+}
+
+/// The file with the picture, if there is one.
+pub async fn of(tenant: &Tenant, viewer: &Viewer, whose: Whose) -> Result<Option<Uuid>> {
+    find(&mut *tenant.read(viewer).await?, viewer, whose).await
+}
+
+/// The pictures of those members who have one, for a list.
+pub async fn of_members(tenant: &Tenant, viewer: &Viewer, members: &[Uuid]) -> Result<HashMap<Uuid, Uuid>> {
+    let mut connection = tenant.read(viewer).await?;
+    let rows = sqlx::query!(
+        r#"select id, photo_id as "photo_id!"
+             from members
+            where id = any ($1) and photo_id is not null and ($2::uuid[] is null or branch_id = any ($2))"#,
+        members,
+        viewer.branches.as_deref(),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.photo_id)).collect())
+}
+
+/// Puts a picture in the place of the one there is, or takes that away. The file that is of no use any more, if there
+/// is one.
+pub async fn set(
+    tenant: &Tenant,
+    editor: &Editor,
+    whose: Whose,
+    picture: Option<Made>,
+) -> Result<Option<Uuid>> {
+    let mut tx = tenant.write(editor).await?;
+    let (entity, id) = match whose {
+        Whose::Member(id) => {
+            sqlx::query!("select id from members where id = $1 for no key update", id)
+                .fetch_one(&mut *tx)
+                .await?;
+            ("member", id)
+        }
+        Whose::Branch(id) => {
+            editor.of_all_branches()?;
+            sqlx::query!("select id from branches where id = $1 for no key update", id)
+                .fetch_one(&mut *tx)
+                .await?;
+            ("branch", id)
+        }
+    };
+    let before = find(&mut tx, &editor.0, whose).await?;
+    let after = picture.map(|picture| picture.id);
+    if before == after {
+        return Ok(None);
+    }
+    if let Some(picture) = picture {
+        sqlx::query!(
+            "insert into files (id, name, content_type, size, uploaded_by, stored_at)
+             values ($1, 'picture.jpg', 'image/jpeg', $2, $3, now())
+             on conflict (id) do update
+                set name = excluded.name, content_type = excluded.content_type, size = excluded.size,
+                    stored_at = coalesce(files.stored_at, now())",
+            picture.id,
+            picture.size,
+            editor.0.admin_id,
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    match whose {
+        Whose::Member(id) => {
+            sqlx::query!("update members set photo_id = $2, updated_at = now() where id = $1", id, after)
+                .execute(&mut *tx)
+                .await?
+        }
+        Whose::Branch(id) => {
+            sqlx::query!("update branches set picture_id = $2, updated_at = now() where id = $1", id, after)
+                .execute(&mut *tx)
+                .await?
+        }
+    };
+    let mut of_no_use = None;
+    if let Some(before) = before {
+        let gone = sqlx::query!(
+            "delete from files
+              where id = $1
+                and not exists (select from members where photo_id = $1)
+                and not exists (select from branches where picture_id = $1)",
+            before,
+        )
+        .execute(&mut *tx)
+        .await?;
+        of_no_use = (gone.rows_affected() == 1).then_some(before);
+    }
+    let action = if after.is_some() { "picture set" } else { "picture removed" };
+    audit::record(&mut tx, Some(editor), Entry { entity, id, action }, before.as_ref(), after.as_ref())
+        .await?;
+    tx.commit().await?;
+    Ok(of_no_use)
+}
+
+async fn find(connection: &mut PgConnection, viewer: &Viewer, whose: Whose) -> Result<Option<Uuid>> {
+    let branches = viewer.branches.as_deref();
+    let found =
+        match whose {
+            Whose::Member(id) => sqlx::query_scalar!(
+                "select photo_id from members where id = $1 and ($2::uuid[] is null or branch_id = any ($2))",
+                id,
+                branches,
+            )
+            .fetch_optional(connection)
+            .await?,
+            Whose::Branch(id) => {
+                sqlx::query_scalar!(
+                    "select picture_id from branches where id = $1 and ($2::uuid[] is null or id = any ($2))",
+                    id,
+                    branches,
+                )
+                .fetch_optional(connection)
+                .await?
+            }
+        };
+    found.ok_or(Error::NotFound)
+}
