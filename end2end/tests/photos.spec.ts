@@ -6,7 +6,7 @@ const picture = (page: Page) => page.locator(".titled .avatar img");
 
 /** A PNG of one green pixel. */
 const PIXEL = Buffer.from(
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkSPhfDwADaAHgHrnTLAAAAABJRU5ErkJggg==",
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGPQqAj4DwADrAHwEd1kYwAAAABJRU5ErkJggg==",
   "base64",
 );
 const file = (name: string, mimeType: string, buffer: Buffer) => ({ name, mimeType, buffer });
