@@ -7,7 +7,9 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPool},
 };
 use std::{
-    path::Path,
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
@@ -22,7 +24,7 @@ pub struct Bed {
     pub registry: PgPool,
     pub raw: PgPool,
     pub client: Client,
-    folder: tempfile::TempDir,
+    pub folder: PathBuf,
 }
 
 /// A church whose signup was accepted.
@@ -35,14 +37,15 @@ pub struct Opened {
 }
 
 impl Bed {
-    pub async fn start(change: impl FnOnce(&mut Config)) -> Self {
-        use std::os::unix::fs::PermissionsExt;
+    /// In a folder of its own in `ground`, which stays when the bed is stopped: for seconds after the
+    /// thousands of files of a cluster are removed, a file system can be slow to make new ones.
+    pub async fn start(ground: &Path, change: impl FnOnce(&mut Config)) -> Self {
         // Unencrypted, but the client asks for a provider all the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let folder = tempfile::Builder::new().prefix("vestry-bench-").tempdir().expect("a folder");
         // As root, PostgreSQL runs as another user, who has to be able to enter.
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let data = folder.path().to_str().expect("a path");
+        let open = Permissions::from_mode(0o755);
+        let folder = tempfile::Builder::new().permissions(open).tempdir_in(ground).expect("a folder").keep();
+        let data = folder.to_str().expect("a path");
         let mut config = Config::parse_from(["vestry", "--addr", "127.0.0.1:0", "--data-dir", data]);
         config.ready_databases = 0;
         change(&mut config);
@@ -52,10 +55,6 @@ impl Bed {
         let raw = PgPool::connect_lazy_with(options.clone().database("postgres"));
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
         Self { running, options, registry, raw, client: client.expect("a client"), folder }
-    }
-
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -129,6 +128,5 @@ impl Bed {
         self.raw.close().await;
         self.registry.close().await;
         self.running.stop().await.unwrap_or_else(|error| panic!("{error}"));
-        drop(self.folder);
     }
 }

@@ -7,6 +7,7 @@ use crate::{
 use futures::{StreamExt, stream};
 use registry::TenantId;
 use std::{
+    path::Path,
     sync::atomic::{AtomicI64, Ordering},
     time::{Duration, Instant},
 };
@@ -17,8 +18,8 @@ const BUDGET: i64 = 80;
 
 /// A thousand churches, one after another far from in order, four at a time, on a budget of 80: nearly
 /// every visit finds another church's connection in its place.
-pub async fn thousand_tenants(report: &mut Report) {
-    let bed = Bed::start(|config| {
+pub async fn thousand_tenants(ground: &Path, report: &mut Report) {
+    let bed = Bed::start(ground, |config| {
         config.connection_budget = BUDGET as u32;
         config.ready_databases = TENANTS as u32;
     })
@@ -76,11 +77,11 @@ fn place(bed: &Bed, id: &str) -> Place {
 }
 
 /// What the released program takes when nobody asks it for anything.
-pub async fn memory_idle(report: &mut Report) {
-    let bed = Bed::start(|_| {}).await;
+pub async fn memory_idle(ground: &Path, report: &mut Report) {
+    let bed = Bed::start(ground, |_| {}).await;
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_vestry"))
         .args(["--addr", "127.0.0.1:0", "--data-dir"])
-        .arg(bed.folder())
+        .arg(&bed.folder)
         .env("VESTRY_READY_DATABASES", "0")
         .stderr(std::process::Stdio::null())
         .spawn()

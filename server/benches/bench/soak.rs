@@ -8,6 +8,7 @@ use crate::{
 use futures::future::join_all;
 use reqwest::header;
 use std::{
+    path::Path,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -26,8 +27,8 @@ struct Count {
     slowest_us: AtomicU64,
 }
 
-pub async fn soak(seconds: u64) {
-    let bed = Bed::start(|config| {
+pub async fn soak(ground: &Path, seconds: u64) {
+    let bed = Bed::start(ground, |config| {
         config.connection_budget = BUDGET;
         config.ready_databases = 3;
     })
