@@ -135,8 +135,11 @@ pub struct Claimed {
 pub async fn claim(registry: &Registry) -> Result<Option<Claimed>> {
     let lease = Uuid::new_v4();
     let row = sqlx::query!(
-        "update provisioning_runs
+        // A claim that a crash of the database forgets is nobody's: its worker can write nothing more.
+        "with soft as (select set_config('synchronous_commit', 'off', true))
+         update provisioning_runs
             set status = 'running', lease = $1, lease_until = now() + $2, attempts = attempts + 1
+           from soft
           where id = (select id
                         from provisioning_runs
                        where status in ('queued', 'running')

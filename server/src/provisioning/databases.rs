@@ -2,26 +2,29 @@
 //! whatever an earlier attempt has done is found and left alone.
 
 use super::{Template, failure::Failure, servers::Administered, steps::Result};
-use registry::tenants::Placement;
+use identity::Secret;
+use registry::{TenantId, tenants::Placement};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tenant::schema;
 
 /// A role that may only log in, and what its password is checked against.
-pub struct Role<'a> {
-    pub name: &'a str,
-    pub verifier: &'a str,
+pub struct Role {
+    name: String,
+    verifier: String,
 }
 
 impl Administered {
     /// A database of the tenant's own, with the current tables when it is made now, and its role.
     /// Whether it was made now.
-    pub async fn make_database(&self, database: &str, role: Role<'_>) -> Result<bool> {
+    pub async fn make_database(&self, database: &str, role: &Role) -> Result<bool> {
+        // Whoever waits for a turn holds no connection meanwhile.
+        let _turn = self.cloning.acquire().await;
         let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
         let cloned = match exists(&mut connection, database).await? {
             true => false,
             false => self.clone_template(&mut connection, database).await?,
         };
-        let name = role.name;
+        let name = &role.name;
         let rights = format!(
             "{};
              grant {} to {name};
@@ -59,44 +62,70 @@ impl Administered {
         inside.close().await.map_err(Failure::of_server)
     }
 
-    /// The place of a tenant that has a schema only: the database it shares with others, and its role.
-    pub async fn make_shared(&self, placement: &Placement, role: Role<'_>) -> Result {
-        let (database, schema, name) = (&placement.database, &placement.schema, role.name);
+    /// Whoever enters a database first waits until PostgreSQL has read its catalogs, and keeps what they say for
+    /// the next.
+    pub async fn warm(&self, database: &str) -> Result {
+        let inside = self.connect(database).await.map_err(Failure::of_server)?;
+        inside.close().await.map_err(Failure::of_server)
+    }
+
+    /// The database that tenants with a schema only share, and the role by which they may enter it: letting
+    /// each in by name would change one row for all of them, which no two can do at a time.
+    pub async fn make_shared_database(&self, database: &str) -> Result {
+        let entrance = entrance(database);
         let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
-        if !exists(&mut connection, database).await? {
-            let create = format!("create database {database} template template0 encoding 'UTF8'");
-            match connection.execute(AssertSqlSafe(create)).await {
-                Err(error) if !is_code(&error, "42P04") && !is_code(&error, "23505") => {
-                    return Err(Failure::of_server(error));
-                }
-                _ => {}
-            }
-            let close = format!("revoke all on database {database} from public");
-            connection.execute(AssertSqlSafe(close)).await.map_err(Failure::of_server)?;
-            let mut inside = self.connect(database).await.map_err(Failure::of_server)?;
-            inside.execute("revoke all on schema public from public").await.map_err(Failure::of_server)?;
-            inside.close().await.map_err(Failure::of_server)?;
+        // The last deed of those below.
+        let open: bool = sqlx::query_scalar(
+            "select exists (select from pg_database d, aclexplode(d.datacl) acl
+                             where d.datname = $1 and acl.grantee = to_regrole($2)::oid)",
+        )
+        .bind(database)
+        .bind(&entrance)
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(Failure::of_server)?;
+        if open {
+            return Ok(());
         }
-        let rights = format!(
-            "{};
-             alter role {name} in database {database} set search_path = {schema};
-             grant connect on database {database} to {name};",
-            role.made(),
+        let create = format!("create database {database} template template0 encoding 'UTF8'");
+        match connection.execute(AssertSqlSafe(create)).await {
+            Err(error) if !is_code(&error, "42P04") && !is_code(&error, "23505") => {
+                return Err(Failure::of_server(error));
+            }
+            _ => {}
+        }
+        let close = format!("revoke all on database {database} from public");
+        connection.execute(AssertSqlSafe(close)).await.map_err(Failure::of_server)?;
+        self.shared(database)
+            .execute("revoke all on schema public from public")
+            .await
+            .map_err(Failure::of_server)?;
+        let open = format!(
+            "do $$ begin create role {entrance} nologin; exception when duplicate_object then end $$;
+             grant connect on database {database} to {entrance}"
         );
-        connection.execute(AssertSqlSafe(rights)).await.map_err(Failure::of_server)?;
+        connection.execute(AssertSqlSafe(open)).await.map_err(Failure::of_server)?;
         Ok(())
     }
 
-    /// The tables of a tenant that has a schema only, all or none, and its rights there.
-    pub async fn update_schema(&self, placement: &Placement, role: &str) -> Result {
-        let mut inside = self.connect(&placement.database).await.map_err(Failure::of_server)?;
-        let mut tx = inside.begin().await.map_err(Failure::of_server)?;
-        if schema::version_of(&mut tx, &placement.schema).await? != Some(schema::version()) {
-            schema::migrate(&mut tx, &placement.schema).await?;
-            schema::grant(&mut tx, &placement.schema, role).await?;
+    /// The tables of a tenant that has a schema only, its role, and what that may do: all or nothing.
+    pub async fn make_schema(&self, placement: &Placement, role: &Role) -> Result {
+        let (database, schema, name) = (&placement.database, &placement.schema, &role.name);
+        let mut connection = self.shared(database).acquire().await.map_err(Failure::of_server)?;
+        let mut tx = connection.begin().await.map_err(Failure::of_server)?;
+        let rights = format!(
+            "{};
+             grant {} to {name};
+             alter role {name} in database {database} set search_path = {schema};",
+            role.made(),
+            entrance(database),
+        );
+        tx.execute(AssertSqlSafe(rights)).await.map_err(Failure::of_server)?;
+        if schema::version_of(&mut tx, schema).await? != Some(schema::version()) {
+            schema::migrate_in(&mut tx, schema).await?;
+            schema::grant(&mut tx, schema, name).await?;
         }
-        tx.commit().await.map_err(Failure::of_server)?;
-        inside.close().await.map_err(Failure::of_server)
+        tx.commit().await.map_err(Failure::of_server)
     }
 
     /// `drop role` comes last: until then a repetition finds what is left to do.
@@ -113,7 +142,6 @@ impl Administered {
     pub async fn drop_schema(&self, placement: &Placement, role: &str) -> Result {
         let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
         if exists(&mut connection, &placement.database).await? {
-            let mut inside = self.connect(&placement.database).await.map_err(Failure::of_server)?;
             let drop = format!(
                 "drop schema if exists {} cascade;
                  do $$ begin
@@ -123,8 +151,8 @@ impl Administered {
                  end $$",
                 placement.schema, placement.database
             );
-            inside.execute(AssertSqlSafe(drop)).await.map_err(Failure::of_server)?;
-            inside.close().await.map_err(Failure::of_server)?;
+            let shared = self.shared(&placement.database);
+            shared.execute(AssertSqlSafe(drop)).await.map_err(Failure::of_server)?;
         }
         let drop = format!("drop role if exists {role}");
         connection.execute(AssertSqlSafe(drop)).await.map_err(Failure::of_server)?;
@@ -132,7 +160,11 @@ impl Administered {
     }
 }
 
-impl Role<'_> {
+impl Role {
+    pub fn of(id: &TenantId, version: i32, secret: &Secret) -> Self {
+        Self { name: id.own_name(), verifier: secret.tenant_roles().verifier(id.as_str(), version) }
+    }
+
     fn made(&self) -> String {
         let Self { name, verifier } = self;
         format!(
@@ -146,6 +178,11 @@ impl Role<'_> {
              alter role {name} set idle_in_transaction_session_timeout = '60s'"
         )
     }
+}
+
+/// Whoever has this role may enter the database; no more than that.
+fn entrance(shared_database: &str) -> String {
+    format!("{shared_database}_tenants")
 }
 
 async fn exists(connection: &mut PgConnection, database: &str) -> Result<bool> {

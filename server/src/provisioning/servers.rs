@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -19,6 +19,8 @@ const MAINTENANCE: &str = "postgres";
 /// How often every server is asked whether it answers, and how long it may take.
 const LOOK_AROUND: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(2);
+/// Cloning more databases than this at a time makes none of them ready sooner.
+const CLONES: usize = 2;
 
 /// The database servers as their administrator sees them: may make databases and roles.
 #[derive(Clone)]
@@ -42,6 +44,10 @@ pub struct Administered {
     options: PgConnectOptions,
     /// For what is done to the server as a whole: databases and roles.
     pub maintenance: PgPool,
+    /// Of the databases that tenants share, by name.
+    shared: Mutex<HashMap<String, PgPool>>,
+    /// Turns at cloning.
+    pub cloning: Semaphore,
 }
 
 impl Servers {
@@ -135,16 +141,28 @@ impl Administered {
     fn new(server: Server, options: PgConnectOptions) -> Self {
         // A statement may hold what a password is checked against.
         let options = options.disable_statement_logging();
-        let maintenance = PgPoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(Duration::from_secs(10))
-            .idle_timeout(Duration::from_secs(60))
-            .connect_lazy_with(options.clone().database(MAINTENANCE));
-        Self { server, options, maintenance }
+        let maintenance = pool(4, options.clone().database(MAINTENANCE));
+        Self { server, options, maintenance, shared: Mutex::default(), cloning: Semaphore::new(CLONES) }
+    }
+
+    /// A database that tenants share, as the owner of their tables. The connections are kept: one that has come
+    /// to know the catalogs makes a schema in less time than it takes to open another.
+    pub fn shared(&self, database: &str) -> PgPool {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = || pool(2, self.options.clone().database(database));
+        shared.entry(database.to_owned()).or_insert_with(open).clone()
     }
 
     /// Connects to one database as the owner of its tables.
     pub async fn connect(&self, database: &str) -> sqlx::Result<PgConnection> {
         PgConnection::connect_with(&self.options.clone().database(database)).await
     }
+}
+
+fn pool(connections: u32, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .idle_timeout(Duration::from_secs(60))
+        .connect_lazy_with(options)
 }

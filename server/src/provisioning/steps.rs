@@ -84,11 +84,10 @@ impl Tools {
         };
         let server = self.servers.find(planned.server_id).await?;
         let name = planned.id.own_name();
-        let verifier = self.secret.tenant_roles().verifier(planned.id.as_str(), 1);
-        let role = Role { name: &name, verifier: &verifier };
-        if !server.make_database(&name, role).await? {
+        if !server.make_database(&name, &Role::of(&planned.id, 1, &self.secret)).await? {
             server.update_database(&name).await?;
         }
+        server.warm(&name).await?;
         match ready::made(&self.registry, &planned).await {
             // It took so long that somebody else removes it.
             Err(registry::Error::LeaseLost) => self.remove(&planned).await.map(|()| true),
@@ -158,18 +157,14 @@ impl<'a> Work<'a> {
 
     async fn database(&mut self) -> Result {
         let (server, placement) = self.placed().await?;
-        let name = self.tenant.id.own_name();
-        let roles = self.tools.secret.tenant_roles();
-        let verifier = roles.verifier(self.tenant.id.as_str(), self.tenant.role_version);
-        let role = Role { name: &name, verifier: &verifier };
         match self.tenant.isolation {
             Isolation::Database => {
-                if server.make_database(&placement.database, role).await? {
+                if server.make_database(&placement.database, &self.role()).await? {
                     self.tenant.schema_version = Some(schema::version());
                 }
                 Ok(())
             }
-            Isolation::Schema => server.make_shared(placement, role).await,
+            Isolation::Schema => server.make_shared_database(&placement.database).await,
         }
     }
 
@@ -179,7 +174,7 @@ impl<'a> Work<'a> {
             // A fresh clone.
             Isolation::Database if self.tenant.schema_version == Some(schema::version()) => Ok(()),
             Isolation::Database => server.update_database(&placement.database).await,
-            Isolation::Schema => server.update_schema(placement, &self.tenant.id.own_name()).await,
+            Isolation::Schema => server.make_schema(placement, &self.role()).await,
         }
     }
 
@@ -201,6 +196,10 @@ impl<'a> Work<'a> {
             password_hash: &founder.password_hash,
         };
         Ok(office::furnish(&opened, &first, &tenant.timezone, &tenant.country).await?)
+    }
+
+    fn role(&self) -> Role {
+        Role::of(&self.tenant.id, self.tenant.role_version, &self.tools.secret)
     }
 
     async fn placed(&self) -> Result<(Arc<Administered>, &Placement)> {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::{task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-/// Cloning more databases than this at a time makes none of them ready sooner.
-const AT_ONCE: usize = 2;
+/// While some runs wait for their databases to be cloned, others furnish their offices.
+const AT_ONCE: usize = 4;
 /// A step that fails for a passing reason is tried so often before the person is told.
 const ATTEMPTS: i32 = 7;
 /// How often is looked for work that nobody announced.

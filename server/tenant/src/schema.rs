@@ -1,7 +1,11 @@
 //! The shape of a tenant's tables, and who may use them.
 
 use crate::Result;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, migrate::MigrateError, migrate::Migrator};
+use sqlx::{
+    AssertSqlSafe, Executor, PgConnection, PgTransaction,
+    migrate::{MigrateError, Migrator},
+};
+use std::sync::LazyLock;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../tenant-migrations");
 
@@ -28,9 +32,27 @@ fn fingerprint() -> String {
 /// Brings the tables in `schema` to the current version. Run by the owner of the database, never
 /// by a tenant's role; repeating it does nothing.
 pub async fn migrate(connection: &mut PgConnection, schema: &str) -> std::result::Result<(), MigrateError> {
+    run(&MIGRATIONS, connection, schema).await
+}
+
+/// The same in a transaction, all or nothing. It takes no lock that outlives that: of two at a time, one fails.
+pub async fn migrate_in(tx: &mut PgTransaction<'_>, schema: &str) -> std::result::Result<(), MigrateError> {
+    static IN_TRANSACTION: LazyLock<Migrator> = LazyLock::new(|| {
+        let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+        migrator.set_locking(false);
+        migrator
+    });
+    run(&IN_TRANSACTION, tx, schema).await
+}
+
+async fn run(
+    migrations: &Migrator,
+    connection: &mut PgConnection,
+    schema: &str,
+) -> std::result::Result<(), MigrateError> {
     let prepare = format!("create schema if not exists {schema}; set search_path = {schema}");
     connection.execute(AssertSqlSafe(prepare)).await?;
-    MIGRATIONS.run_direct(None, connection, false).await
+    migrations.run_direct(None, connection, false).await
 }
 
 /// Lets `role` use the tables in `schema`, and those that later migrations will add; nothing else.

@@ -137,13 +137,15 @@ async fn a_tenants_role_owns_nothing_and_changes_no_table(isolation: Isolation) 
     let member = format!(
         "select coalesce(string_agg(roleid::regrole::text, ','), '') from pg_auth_members where member = '{own}'::regrole"
     );
-    let expected = match isolation {
-        Isolation::Database => "vestry_tenants",
-        Isolation::Schema => "",
+    let group = match isolation {
+        Isolation::Database => "vestry_tenants".to_owned(),
+        Isolation::Schema => format!("{}_tenants", church.database),
     };
-    assert_eq!(db.one::<String>(&member).await, expected);
-    let rights = "select rolsuper or rolcreatedb or rolcreaterole or rolcanlogin from pg_roles where rolname = 'vestry_tenants'";
-    assert!(!db.one::<bool>(rights).await);
+    assert_eq!(db.one::<String>(&member).await, group);
+    let rights = format!(
+        "select rolsuper or rolcreatedb or rolcreaterole or rolcanlogin from pg_roles where rolname = '{group}'"
+    );
+    assert!(!db.one::<bool>(&rights).await);
     let mut inside = church.db().await;
     let owned = format!("select count(*) from pg_class where relowner = '{own}'::regrole");
     assert_eq!(inside.one::<i64>(&owned).await, 0);

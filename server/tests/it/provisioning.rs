@@ -1,5 +1,6 @@
 use crate::harness::{Browser, Church, Db, Process, Registry, TestServer, sign_up, watch};
 use futures::{StreamExt, stream};
+use server::config::Isolation;
 
 /// Every moment at which a worker writes: what the step before has done is done, and not yet written down.
 const MOMENTS: [(&str, &str); 6] = [
@@ -211,9 +212,27 @@ async fn watching_starts_nothing_and_everybody_sees_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_abandoned_is_undone_without_a_trace() {
-    let server = TestServer::start().await;
+    undone(Isolation::Database, "pg_database where datname").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abandoned_schema_is_undone_without_a_trace() {
+    undone(Isolation::Schema, "pg_namespace where nspname").await;
+}
+
+async fn undone(isolation: Isolation, place: &str) {
+    let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let church = Church::open(&server, "Grace Chapel").await;
     let id = church.tenant_id.as_str();
+    let mut around = match isolation {
+        Isolation::Database => Db::open("postgres").await,
+        Isolation::Schema => church.db().await,
+    };
+    let left = format!(
+        "select (select count(*) from {place} = 'tenant_{id}')
+              + (select count(*) from pg_roles where rolname = 'tenant_{id}')"
+    );
+    assert_eq!(around.one::<i64>(&left).await, 2);
     drop(church.browser);
     let mut db = server.db().await;
     let old = "update tenants set status = 'failed';
@@ -225,13 +244,22 @@ async fn what_was_abandoned_is_undone_without_a_trace() {
     for table in ["tenants", "admin_emails", "provisioning_runs", "provisioning_events"] {
         assert_eq!(db.one::<i64>(&format!("select count(*) from {table}")).await, 0, "{table}");
     }
-    let mut server = Db::open("postgres").await;
-    assert_eq!(
-        server.one::<i64>(&format!("select count(*) from pg_database where datname = 'tenant_{id}'")).await,
-        0
-    );
-    assert_eq!(
-        server.one::<i64>(&format!("select count(*) from pg_roles where rolname = 'tenant_{id}'")).await,
-        0
-    );
+    assert_eq!(around.one::<i64>(&left).await, 0);
+}
+
+/// As a worker leaves it that dies between making the database and closing it to everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_database_that_was_left_open_is_closed() {
+    let registry = Registry::create().await;
+    let shared = format!("{}_shared", registry.database);
+    let mut postgres = Db::open("postgres").await;
+    postgres.run(&format!("create database {shared}")).await;
+    let open = format!("select has_database_privilege('public', '{shared}', 'connect')");
+    assert!(postgres.one::<bool>(&open).await);
+    let server = TestServer::on_with(&registry, |config| config.isolation = Isolation::Schema).await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    assert_eq!(church.database, shared);
+    assert!(!postgres.one::<bool>(&open).await);
+    let usable = "select has_schema_privilege('public', 'public', 'usage')";
+    assert!(!church.db().await.one::<bool>(usable).await);
 }
