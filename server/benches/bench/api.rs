@@ -128,6 +128,8 @@ struct Member {
     birth_month: Option<i16>,
     birth_year: Option<i16>,
     notes: Option<String>,
+    #[sqlx(rename = "photo_id")]
+    photo_file_id: Option<Uuid>,
     archived_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
