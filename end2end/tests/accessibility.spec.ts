@@ -1,4 +1,4 @@
-import { type Page, accessible, addBranch, addMembers, awake, expect, fits, post, sleeping, test, walk } from "./office";
+import { type Page, accessible, addBranch, addMembers, awake, expect, fits, givePicture, post, sleeping, test, walk } from "./office";
 
 const OUTSIDE = {
   "/": "Welcome",
@@ -19,6 +19,8 @@ async function furnish(page: Page): Promise<Record<string, string>> {
     { first_name: "Kevin", last_name: "Barasa", status: "Visitor", branch: "Westlands" },
     ...Array.from({ length: 25 }, (_, n) => ({ first_name: "Person", last_name: `No ${n}`, status: "Regular attender" })),
   ]);
+  await givePicture(page, `${naomi}/photo`);
+  await givePicture(page, `${westlands}/picture`);
   await post(page, `${karen}/archive`, {});
   await post(page, `${kevin}/archive`, {});
   return {
@@ -30,6 +32,7 @@ async function furnish(page: Page): Promise<Record<string, string>> {
     [naomi]: "Naomi Achieng",
     [`${naomi}/edit`]: "Edit the member",
     [`${naomi}/archive`]: "Archive Naomi Achieng",
+    [`${naomi}/photo`]: "Photo of Naomi Achieng",
     [kevin]: "Kevin Barasa",
     "/branches": "Branches",
     "/branches?show=archived": "Branches",
@@ -37,6 +40,7 @@ async function furnish(page: Page): Promise<Record<string, string>> {
     [westlands]: "Westlands",
     [`${westlands}/edit`]: "Edit the branch",
     [`${westlands}/archive`]: "Archive Westlands",
+    [`${westlands}/picture`]: "Picture of Westlands",
     [karen]: "Karen",
     "/settings/tokens": "Access tokens",
     "/settings/tokens/new": "Make a token",

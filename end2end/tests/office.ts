@@ -141,6 +141,20 @@ export async function signIn(page: Page, email: string, password = PASSWORD) {
   await page.getByRole("button", { name: "Sign in" }).click();
 }
 
+/** A PNG of one green pixel. */
+export const PIXEL = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGPQqAj4DwADrAHwEd1kYwAAAABJRU5ErkJggg==",
+  "base64",
+);
+
+/** Sends a picture as its page would. */
+export async function givePicture(page: Page, path: string, buffer = PIXEL) {
+  const photo = { name: "picture.png", mimeType: "image/png", buffer };
+  const answer = await page.request.post(path, { multipart: { photo }, maxRedirects: 0 });
+  expect(answer.status(), `${path}: ${await answer.text()}`).toBe(303);
+  await page.context().clearCookies({ name: "flash" });
+}
+
 /** Sends a form as its page would; for what a test needs to be there, and does not look at. */
 export async function post(page: Page, path: string, form: Record<string, string>): Promise<string> {
   const answer = await page.request.post(path, { form, maxRedirects: 0 });

@@ -1,14 +1,9 @@
-import { type Page, accessible, addBranch, addMembers, awake, expect, fits, test } from "./office";
+import { PIXEL, type Page, accessible, addBranch, addMembers, awake, expect, fits, test } from "./office";
 
 const heading = (page: Page) => page.getByRole("heading", { level: 1 });
 const toast = (page: Page) => page.locator(".toasts .notice");
 const picture = (page: Page) => page.locator(".titled .avatar img");
 
-/** A PNG of one green pixel. */
-const PIXEL = Buffer.from(
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGPQqAj4DwADrAHwEd1kYwAAAABJRU5ErkJggg==",
-  "base64",
-);
 const file = (name: string, mimeType: string, buffer: Buffer) => ({ name, mimeType, buffer });
 
 /** Whether the picture is there, and not only asked for. */
@@ -34,6 +29,9 @@ test("a member gets a photo, and loses it again", { tag: "@either-way" }, async 
   await accessible(page);
   await page.goto("/members");
   await expect(page.locator("tbody .avatar img")).toHaveCount(1);
+  await accessible(page);
+  await page.goto("/");
+  await expect(page.locator(".rows .avatar img")).toHaveCount(1);
   await accessible(page);
 
   await page.goto(`${naomi}/photo`);

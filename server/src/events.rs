@@ -40,7 +40,7 @@ where
     let changes = state.changes.subscribe();
     runs::progress(&state.registry, run_id).await?;
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Sse::new(follow::<T>(state.registry, changes, run_id)).keep_alive(keep_alive).into_response())
+    Ok(Sse::new(follow::<T>(state.registry.clone(), changes, run_id)).keep_alive(keep_alive).into_response())
 }
 
 enum Watching {

@@ -19,7 +19,7 @@ use axum::{
 use identity::Identity;
 use leptos::prelude::LeptosOptions;
 use registry::{Registry, changes::Changes};
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 use tenant::photos::Whose;
 use tower::ServiceBuilder;
 use tower_http::{
@@ -33,8 +33,11 @@ use tower_sessions::{
     cookie::{SameSite, time::Duration},
 };
 
+/// What requests are answered with. It is cloned at every layer that a request passes.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Parts>);
+
+pub struct Parts {
     pub registry: Registry,
     pub changes: Changes,
     pub identity: Identity,
@@ -42,6 +45,20 @@ pub struct AppState {
     pub operator_token: Option<Arc<str>>,
     pub files: Files,
     pub limits: Arc<api::Limits>,
+}
+
+impl From<Parts> for AppState {
+    fn from(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// A session nobody uses for so long ends.

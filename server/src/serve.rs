@@ -10,7 +10,7 @@ use crate::{
     metrics,
     pages::leptos_options,
     provisioning::{Template, Tools, Worker},
-    router::{AppState, router},
+    router::{AppState, Parts, router},
     storage::Storage,
 };
 use std::{net::SocketAddr, sync::Arc};
@@ -85,15 +85,15 @@ impl Running {
             tokio::spawn(sweep),
             tokio::spawn(api::Limits::keep_small(limits.clone())),
         ];
-        let state = AppState {
+        let state = AppState::from(Parts {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
             identity: installation.identity.clone(),
             leptos: leptos_options(),
             operator_token: config.operator_token.as_deref().map(Into::into),
             files: files.clone(),
-            limits: limits.clone(),
-        };
+            limits,
+        });
         let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
         let stopped = stop.clone().cancelled_owned();
         let server =

@@ -14,7 +14,7 @@ use crate::{
 use leptos::prelude::*;
 use tenant::{
     branches::{self, Branch},
-    photos::{self, Whose},
+    photos::Whose,
 };
 
 pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
@@ -56,7 +56,6 @@ pub async fn restore(visit: Visit, office: SignedIn) -> Answer {
 }
 
 async fn page(office: &SignedIn, branch: &Branch, errors: Errors) -> Answer {
-    let picture = photos::of(&office.tenant, office.admin.viewer(), Whose::Branch(branch.id)).await?;
     let details = &branch.details;
     let id = branch.id;
     let country = &office.church.country;
@@ -96,7 +95,7 @@ async fn page(office: &SignedIn, branch: &Branch, errors: Errors) -> Answer {
             <div>
                 <a class="back" href="/branches">{icon::back()}"Branches"</a>
                 <div class="titled">
-                    {picture.map(|_| avatar(Whose::Branch(id), picture, true, String::new()))}
+                    {branch.picture_id.map(|_| avatar(Whose::Branch(id), branch.picture_id, true, String::new()))}
                     <div><h1>{details.name.clone()}</h1><p>{sentence}</p></div>
                 </div>
             </div>

@@ -18,12 +18,11 @@ use chrono::{Datelike, NaiveDate};
 use leptos::prelude::*;
 use tenant::{
     members::{self, Member},
-    photos::{self, Whose},
+    photos::Whose,
 };
 
 pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
     let member = members::find(&office.tenant, office.admin.viewer(), visit.record()?).await?;
-    let photo = photos::of(&office.tenant, office.admin.viewer(), Whose::Member(member.id)).await?;
     let title = full_name(&member);
     let details = &member.details;
     let country = &office.church.country;
@@ -44,7 +43,7 @@ pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
             <div>
                 <a class="back" href="/members">{icon::back()}"Members"</a>
                 <div class="titled">
-                    {avatar(Whose::Member(member.id), photo, true, initials(&details.first_name, &details.last_name))}
+                    {avatar(Whose::Member(member.id), member.photo_id, true, initials(&details.first_name, &details.last_name))}
                     <div>
                         <h1>{title.clone()}</h1>
                         <p>{badge(&member.status_kind, member.status_name.clone())}" of "{member.branch_name.clone()}</p>

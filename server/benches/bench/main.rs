@@ -1,9 +1,10 @@
 //! What is measured, each figure beside its floor in the same run. Prints a table and writes
 //! target/bench.json. Needs nothing but the embedded PostgreSQL.
 //!
-//! Given names (`signup`, `burst`, `schema`, `requests`, `many`), measures those only. `soak SECONDS` runs mixed load
-//! instead, and prints memory and connections over time.
+//! Given names (`signup`, `burst`, `schema`, `requests`, `api`, `many`), measures those only. `soak SECONDS` runs
+//! mixed load instead, and prints memory and connections over time.
 
+mod api;
 mod bed;
 mod many;
 mod report;
@@ -47,6 +48,11 @@ async fn measure(ground: &Path, names: &[String]) {
         let bed = bed::Bed::start(ground, |_| {}).await;
         requests::resolved_read(&bed, &mut report).await;
         requests::sign_in(&bed, &mut report).await;
+        bed.stop().await;
+    }
+    if wanted("api") {
+        let bed = bed::Bed::start(ground, |config| config.api_rate = 100_000_000).await;
+        api::members_read(&bed, &mut report).await;
         bed.stop().await;
     }
     if wanted("many") {

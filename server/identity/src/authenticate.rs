@@ -8,8 +8,10 @@ impl Identity {
         if bearer.starts_with(personal::PREFIX) {
             return self.admit_personal(bearer, wanted).await;
         }
-        match decode_header(bearer).map(|header| header.alg) {
-            Ok(Algorithm::HS256) => self.admit_own(bearer, wanted).await,
+        match decode_header(bearer) {
+            Ok(header) if header.alg == Algorithm::HS256 => {
+                self.admit_own(bearer, header.kid.as_deref(), wanted).await
+            }
             Ok(_) => self.admit_outside(bearer, wanted).await,
             Err(_) => Err(Error::Unauthenticated),
         }

@@ -3,7 +3,7 @@
 use crate::{Error, Identity, Result, SignedIn, seal::random};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Utc;
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header, encode};
+use jsonwebtoken::{Algorithm, Header, Validation, decode, encode};
 use registry::tokens::{self, Family, Kept, Rotated};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -125,9 +125,14 @@ impl Identity {
         Ok(tokens::end_of(&self.registry, &digest_of(refresh)).await?)
     }
 
-    /// Who shows an access token of ours.
-    pub(crate) async fn admit_own(&self, token: &str, wanted: Option<&str>) -> Result<SignedIn> {
-        let claims = self.checked(token).await?;
+    /// Who shows an access token of ours, which says that it is signed by this key.
+    pub(crate) async fn admit_own(
+        &self,
+        token: &str,
+        key: Option<&str>,
+        wanted: Option<&str>,
+    ) -> Result<SignedIn> {
+        let claims = self.checked(token, key.ok_or(Error::Unauthenticated)?).await?;
         let family = Family {
             id: claims.sid,
             tenant_id: claims.tenant_id.parse().map_err(|_| Error::Unauthenticated)?,
@@ -145,10 +150,8 @@ impl Identity {
         self.of_family(&family).await
     }
 
-    async fn checked(&self, token: &str) -> Result<Claims> {
-        let header = decode_header(token).map_err(|_| Error::Unauthenticated)?;
-        let id = header.kid.ok_or(Error::Unauthenticated)?;
-        let key = self.token_key(&id).await?.ok_or(Error::Unauthenticated)?;
+    async fn checked(&self, token: &str, key: &str) -> Result<Claims> {
+        let key = self.token_key(key).await?.ok_or(Error::Unauthenticated)?;
         let mut rules = Validation::new(Algorithm::HS256);
         rules.set_issuer(&[ISSUER]);
         rules.set_required_spec_claims(&["exp", "nbf", "iss"]);

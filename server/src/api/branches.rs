@@ -1,11 +1,13 @@
 use super::{
     extract::{Asked, Body, Id, NewId, Office, Page, Part, Seen, Versioned, patch, put},
-    members::{ATTEMPTS, needing, search},
+    members::{ATTEMPTS, needing, search, without_picture},
+    pictures::Wanted,
     problem::Problem,
 };
+use crate::{files, router::AppState};
 use app::branches::form::BranchForm;
 use axum::{
-    Json,
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -42,6 +44,8 @@ pub struct Branch {
     region: Option<String>,
     country: Option<String>,
     timezone: String,
+    /// The file with its picture.
+    picture_file_id: Option<Uuid>,
     /// Members who are not archived.
     members: i64,
     /// Set once the branch is archived, and in no list any more.
@@ -69,6 +73,7 @@ impl From<branches::Branch> for Branch {
             region: details.region,
             country: details.country,
             timezone: details.timezone,
+            picture_file_id: branch.picture_id,
             members: branch.members,
             archived_at: branch.archived_at,
             updated_at: branch.updated_at,
@@ -133,6 +138,10 @@ pub struct BranchChanges {
     #[serde(default, deserialize_with = "patch")]
     #[schema(value_type = String, required = false, example = "Africa/Nairobi")]
     timezone: Option<Option<String>>,
+    /// The `fileId` of an uploaded JPEG, PNG or WebP: it becomes the picture, upright, square and small.
+    #[serde(default, deserialize_with = "patch")]
+    #[schema(value_type = Option<String>, required = false, format = Uuid)]
+    picture_file_id: Option<Option<String>>,
 }
 
 impl BranchChanges {
@@ -162,7 +171,7 @@ pub struct NewBranch;
 
 impl PartialSchema for NewBranch {
     fn schema() -> RefOr<Schema> {
-        needing(BranchChanges::schema(), &["name"])
+        needing(without_picture(BranchChanges::schema(), "pictureFileId"), &["name"])
     }
 }
 
@@ -191,14 +200,11 @@ pub struct ListQuery {
     responses((status = 200, description = "A part of the list", body = Page<Branch>)),
     security(("bearer" = []))
 )]
-pub async fn list(
-    Office(office): Office,
-    Asked(asked): Asked<ListQuery>,
-) -> Result<Json<Page<Branch>>, Problem> {
+pub async fn list(Office(office): Office, Asked(asked): Asked<ListQuery>) -> Result<Page<Branch>, Problem> {
     let part = Part::new(asked.cursor.as_deref(), asked.limit)?;
     let slice = Slice { search: search(asked.search)?, after: part.after, limit: part.rows() };
     let rows = branches::slice(&office.tenant, office.admin.viewer(), &slice).await?;
-    Ok(Json(part.page(rows, |branch| branch.id)))
+    Ok(part.page(rows, |branch| branch.id))
 }
 
 /// Adds a branch
@@ -214,6 +220,7 @@ pub async fn add(
 ) -> Result<Response, Problem> {
     let editor = office.admin.editor()?;
     let mut form = BranchForm::blank(&office.church.country, &office.church.timezone);
+    Wanted::at("pictureFileId", new.picture_file_id.clone())?.not_yet()?;
     new.apply(&mut form);
     branches::add(&office.tenant, &editor, id, &form.details(&office.church.country)?).await?;
     let branch = branches::find(&office.tenant, editor.viewer(), id).await?;
@@ -241,25 +248,29 @@ pub async fn find(Office(office): Office, Id(id): Id, headers: HeaderMap) -> Res
     security(("bearer" = []))
 )]
 pub async fn change(
+    State(state): State<AppState>,
     Office(office): Office,
     Id(id): Id,
     seen: Seen,
-    Body(changes): Body<BranchChanges>,
+    Body(mut changes): Body<BranchChanges>,
 ) -> Result<Versioned<Branch>, Problem> {
     let editor = office.admin.editor()?;
     let country = &office.church.country;
+    let picture = Wanted::at("pictureFileId", changes.picture_file_id.take())?;
     for _ in 0..ATTEMPTS {
         let current = branches::find(&office.tenant, editor.viewer(), id).await?;
         let version = Version::from(current.updated_at);
         seen.allows(version)?;
         let mut form = BranchForm::of(&current);
         changes.clone().apply(&mut form);
-        match branches::change(&office.tenant, &editor, id, &form.details(country)?, Some(version)).await {
+        let (tenant, editor, details) = (&office.tenant, &editor, &form.details(country)?);
+        let change = |picture| branches::change_pictured(tenant, editor, id, details, picture, Some(version));
+        match picture.write(&state.files, tenant, editor, current.picture_id, change).await {
             // Somebody was faster: the change goes on top of theirs.
-            Err(tenant::Error::Changed) => {}
+            Err(files::Error::Tenant(tenant::Error::Changed)) => {}
             done => {
                 done?;
-                return Ok(versioned(branches::find(&office.tenant, editor.viewer(), id).await?));
+                return Ok(versioned(branches::find(tenant, editor.viewer(), id).await?));
             }
         }
     }

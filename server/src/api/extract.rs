@@ -1,6 +1,5 @@
 use super::problem::Problem;
 use axum::{
-    Json,
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
@@ -129,7 +128,7 @@ pub struct Versioned<T>(pub Version, pub T);
 
 impl<T: Serialize> IntoResponse for Versioned<T> {
     fn into_response(self) -> Response {
-        ([(header::ETAG, format!("\"{}\"", self.0))], Json(self.1)).into_response()
+        ([(header::ETAG, format!("\"{}\"", self.0))], json(&self.1)).into_response()
     }
 }
 
@@ -162,6 +161,18 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next part begins; null at the end.
     pub next_cursor: Option<String>,
+}
+
+impl<T: Serialize> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        json(&self)
+    }
+}
+
+/// An answer of JSON, written faster than by axum's `Json`: that writes through `BytesMut`, word by word.
+fn json(value: &impl Serialize) -> Response {
+    let bytes = serde_json::to_vec(value).expect("records are JSON");
+    ([(header::CONTENT_TYPE, "application/json")], bytes).into_response()
 }
 
 /// How many items a part holds, unless something else is asked for.

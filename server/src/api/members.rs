@@ -1,10 +1,12 @@
 use super::{
     extract::{Asked, Body, Id, NewId, Office, Page, Part, Seen, Versioned, patch, put},
+    pictures::Wanted,
     problem::Problem,
 };
+use crate::{files, router::AppState};
 use app::members::form::MemberForm;
 use axum::{
-    Json,
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -52,6 +54,8 @@ pub struct Member {
     birth_month: Option<i16>,
     birth_year: Option<i16>,
     notes: Option<String>,
+    /// The file with their photo.
+    photo_file_id: Option<Uuid>,
     /// Set once the member is archived, and in no list any more.
     archived_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
@@ -88,6 +92,7 @@ impl From<members::Member> for Member {
             birth_month: details.birth_month,
             birth_year: details.birth_year,
             notes: details.notes,
+            photo_file_id: member.photo_id,
             archived_at: member.archived_at,
             created_at: member.created_at,
             updated_at: member.updated_at,
@@ -174,6 +179,10 @@ pub struct MemberChanges {
     #[serde(default, deserialize_with = "patch")]
     #[schema(value_type = Option<String>, required = false, max_length = 10000)]
     notes: Option<Option<String>>,
+    /// The `fileId` of an uploaded JPEG, PNG or WebP: it becomes the photo, upright, square and small.
+    #[serde(default, deserialize_with = "patch")]
+    #[schema(value_type = Option<String>, required = false, format = Uuid)]
+    photo_file_id: Option<Option<String>>,
 }
 
 impl MemberChanges {
@@ -208,11 +217,23 @@ pub struct NewMember;
 
 impl PartialSchema for NewMember {
     fn schema() -> RefOr<Schema> {
-        needing(MemberChanges::schema(), &["firstName", "lastName", "branchId", "statusId"])
+        let needed = ["firstName", "lastName", "branchId", "statusId"];
+        needing(without_picture(MemberChanges::schema(), "photoFileId"), &needed)
     }
 }
 
 impl ToSchema for NewMember {}
+
+/// A picture is of something that is there already.
+pub fn without_picture(schema: RefOr<Schema>, field: &str) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.properties.remove(field);
+            RefOr::T(Schema::Object(object))
+        }
+        schema => schema,
+    }
+}
 
 /// A schema with fields that must be there.
 pub fn needing(schema: RefOr<Schema>, needed: &[&str]) -> RefOr<Schema> {
@@ -253,10 +274,7 @@ pub struct ListQuery {
     responses((status = 200, description = "A part of the list", body = Page<Member>)),
     security(("bearer" = []))
 )]
-pub async fn list(
-    Office(office): Office,
-    Asked(asked): Asked<ListQuery>,
-) -> Result<Json<Page<Member>>, Problem> {
+pub async fn list(Office(office): Office, Asked(asked): Asked<ListQuery>) -> Result<Page<Member>, Problem> {
     const KINDS: [&str; 5] = ["visitor", "attender", "member", "staff", "inactive"];
     let part = Part::new(asked.cursor.as_deref(), asked.limit)?;
     if asked.status.as_deref().is_some_and(|kind| !KINDS.contains(&kind)) {
@@ -270,7 +288,7 @@ pub async fn list(
         limit: part.rows(),
     };
     let rows = members::slice(&office.tenant, office.admin.viewer(), &slice).await?;
-    Ok(Json(part.page(rows, |member| member.id)))
+    Ok(part.page(rows, |member| member.id))
 }
 
 /// What is searched for, of a length that somebody might type.
@@ -295,6 +313,7 @@ pub async fn add(
 ) -> Result<Response, Problem> {
     let editor = office.admin.editor()?;
     let mut form = MemberForm::default();
+    Wanted::at("photoFileId", new.photo_file_id.clone())?.not_yet()?;
     new.apply(&mut form);
     members::add(&office.tenant, &editor, id, &form.details(&office.church.country)?).await?;
     let member = members::find(&office.tenant, editor.viewer(), id).await?;
@@ -322,25 +341,29 @@ pub async fn find(Office(office): Office, Id(id): Id, headers: HeaderMap) -> Res
     security(("bearer" = []))
 )]
 pub async fn change(
+    State(state): State<AppState>,
     Office(office): Office,
     Id(id): Id,
     seen: Seen,
-    Body(changes): Body<MemberChanges>,
+    Body(mut changes): Body<MemberChanges>,
 ) -> Result<Versioned<Member>, Problem> {
     let editor = office.admin.editor()?;
     let country = &office.church.country;
+    let picture = Wanted::at("photoFileId", changes.photo_file_id.take())?;
     for _ in 0..ATTEMPTS {
         let current = members::find(&office.tenant, editor.viewer(), id).await?;
         let version = Version::from(current.updated_at);
         seen.allows(version)?;
         let mut form = MemberForm::of(&current, country);
         changes.clone().apply(&mut form);
-        match members::change(&office.tenant, &editor, id, &form.details(country)?, Some(version)).await {
+        let (tenant, editor, details) = (&office.tenant, &editor, &form.details(country)?);
+        let change = |picture| members::change_pictured(tenant, editor, id, details, picture, Some(version));
+        match picture.write(&state.files, tenant, editor, current.photo_id, change).await {
             // Somebody was faster: the change goes on top of theirs.
-            Err(tenant::Error::Changed) => {}
+            Err(files::Error::Tenant(tenant::Error::Changed)) => {}
             done => {
                 done?;
-                return Ok(versioned(members::find(&office.tenant, editor.viewer(), id).await?));
+                return Ok(versioned(members::find(tenant, editor.viewer(), id).await?));
             }
         }
     }

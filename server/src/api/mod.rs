@@ -8,6 +8,7 @@
 //! | `access` | who shows which token; how often |
 //! | `repeats` | `Idempotency-Key`: the same request again is answered the same |
 //! | `extract` | bodies, queries, ids and versions, and what is said when they are wrong |
+//! | `pictures` | a picture as a part of changing a record |
 //! | `problem` | everything that goes wrong, as RFC 9457 |
 //! | `docs` | the OpenAPI document, and a page to read it |
 //! | the others | a feature each |
@@ -21,6 +22,7 @@ mod files;
 mod health;
 mod limits;
 mod members;
+mod pictures;
 mod problem;
 mod provisioning;
 mod repeats;

@@ -5,7 +5,7 @@ use super::{
     repeats::key,
 };
 use crate::router::AppState;
-use axum::{Json, extract::State, http::HeaderMap, response::Response};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use registry::tenants::{self, Isolation, Listed};
@@ -71,7 +71,7 @@ pub struct ListQuery {
 pub async fn list(
     State(state): State<AppState>,
     Asked(asked): Asked<ListQuery>,
-) -> Result<Json<Page<Tenant>>, Problem> {
+) -> Result<Page<Tenant>, Problem> {
     const STATUSES: [&str; 5] = ["provisioning", "active", "suspended", "archived", "failed"];
     if asked.status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
         return Err(Problem::invalid("status", format!("Use one of {}.", STATUSES.join(", "))));
@@ -90,7 +90,7 @@ pub async fn list(
         let place = format!("{} {}", last.created_at.timestamp_micros(), last.id);
         BASE64_URL_SAFE_NO_PAD.encode(place)
     });
-    Ok(Json(Page { items: rows.into_iter().map(Tenant::from).collect(), next_cursor }))
+    Ok(Page { items: rows.into_iter().map(Tenant::from).collect(), next_cursor })
 }
 
 /// The church that a cursor stands behind.

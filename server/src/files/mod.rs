@@ -10,6 +10,7 @@ mod sweeper;
 pub use sweeper::sweep;
 
 use crate::storage::{Address, Away, Storage};
+use pictures::Picture;
 use registry::{Registry, uploads};
 use std::time::Duration;
 use tenant::{
@@ -33,6 +34,12 @@ const OF_NO_USE: Duration = Duration::from_secs(600);
 pub struct Files {
     pub registry: Registry,
     pub storage: Storage,
+}
+
+/// A picture that is made, under the id of the file that it will be.
+pub struct New {
+    id: Uuid,
+    picture: Picture,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -135,66 +142,60 @@ impl Files {
         sent: Vec<u8>,
     ) -> Result<()> {
         let before = photos::of(tenant, editor.viewer(), whose).await?;
-        let (id, picture) = (Uuid::now_v7(), pictures::made_of(sent).await?);
-        uploads::note(&self.registry, tenant.id(), id, UPLOADED).await?;
-        let size = self.keep(tenant, id, picture).await?;
-        self.replace(tenant, editor, whose, before, Some(Made { id, size })).await
+        let new = New { id: Uuid::now_v7(), picture: pictures::made_of(sent).await? };
+        uploads::note(&self.registry, tenant.id(), new.id, UPLOADED).await?;
+        self.put_picture(tenant, before, Some(new), |made| photos::set(tenant, editor, whose, made)).await
     }
 
-    /// Makes a picture of an uploaded file. The file becomes that picture: upright, small, and without what a camera
-    /// writes beside it.
-    pub async fn use_as_picture(
-        &self,
-        tenant: &Tenant,
-        editor: &Editor,
-        whose: Whose,
-        id: Uuid,
-    ) -> Result<()> {
+    pub async fn remove_picture(&self, tenant: &Tenant, editor: &Editor, whose: Whose) -> Result<()> {
         let before = photos::of(tenant, editor.viewer(), whose).await?;
-        if before == Some(id) {
-            return Ok(());
-        }
+        self.put_picture(tenant, before, None, |made| photos::set(tenant, editor, whose, made)).await
+    }
+
+    /// Makes a picture of an uploaded file; nothing is kept of it yet.
+    pub async fn picture_of(&self, tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<New> {
         let file = files::find(tenant, editor.viewer(), id).await?;
         self.receive(tenant, &file).await?;
         if usize::try_from(file.promise.size).is_ok_and(|size| size > LARGEST_PICTURE) {
             return refused("photo", pictures::TOO_LARGE);
         }
-        let Some(sent) = self.storage.get(&key(tenant, id, Place::Kept)).await? else {
-            return Err(Error::NotUploaded);
-        };
-        let size = self.keep(tenant, id, pictures::made_of(sent).await?).await?;
-        self.replace(tenant, editor, whose, before, Some(Made { id, size })).await
+        let sent = self.storage.get(&key(tenant, id, Place::Kept)).await?.ok_or(Error::NotUploaded)?;
+        Ok(New { id, picture: pictures::made_of(sent).await? })
     }
 
-    pub async fn remove_picture(&self, tenant: &Tenant, editor: &Editor, whose: Whose) -> Result<()> {
-        let before = photos::of(tenant, editor.viewer(), whose).await?;
-        self.replace(tenant, editor, whose, before, None).await
-    }
-
-    async fn keep(&self, tenant: &Tenant, id: Uuid, picture: pictures::Picture) -> Result<i64> {
-        let size = picture.large.len() as i64;
-        self.storage.put(&key(tenant, id, Place::Small), picture.small).await?;
-        self.storage.put(&key(tenant, id, Place::Kept), picture.large).await?;
-        Ok(size)
-    }
-
-    async fn replace(
+    /// Puts a new picture, or none, in the place of the one there is: `set` writes down which it is, and says which
+    /// file is of no use any more. An uploaded file becomes the picture: upright, small, and without what a camera
+    /// writes beside it.
+    pub async fn put_picture<F>(
         &self,
         tenant: &Tenant,
-        editor: &Editor,
-        whose: Whose,
         before: Option<Uuid>,
-        picture: Option<Made>,
-    ) -> Result<()> {
+        new: Option<New>,
+        set: impl FnOnce(Option<Made>) -> F,
+    ) -> Result<()>
+    where
+        F: Future<Output = tenant::Result<Option<Uuid>>>,
+    {
+        let made = match new {
+            Some(new) => Some(self.keep(tenant, new).await?),
+            None => None,
+        };
         if let Some(before) = before {
             uploads::note(&self.registry, tenant.id(), before, OF_NO_USE).await?;
         }
-        let gone = photos::set(tenant, editor, whose, picture).await?;
+        let gone = set(made).await?;
         // Somebody else was quicker, and it is their picture that is of no use now.
         if let Some(gone) = gone.filter(|gone| Some(*gone) != before) {
             uploads::note(&self.registry, tenant.id(), gone, OF_NO_USE).await?;
         }
         Ok(())
+    }
+
+    async fn keep(&self, tenant: &Tenant, New { id, picture }: New) -> Result<Made> {
+        let size = picture.large.len() as i64;
+        self.storage.put(&key(tenant, id, Place::Small), picture.small).await?;
+        self.storage.put(&key(tenant, id, Place::Kept), picture.large).await?;
+        Ok(Made { id, size })
     }
 
     /// A picture as it is shown on a page; `None` when it is not there.

@@ -23,6 +23,16 @@ pub struct Made {
     pub size: i64,
 }
 
+/// What becomes of the picture of a record that is changed.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    Stays,
+    /// It will be another one, which is not made yet: whether the record may be changed is seen, and nothing written.
+    Awaited,
+    /// In the transaction of the change, and of use no more is the file that is answered.
+    Becomes(Option<Made>),
+}
+
 /// The file with the picture, if there is one.
 pub async fn of(tenant: &Tenant, viewer: &Viewer, whose: Whose) -> Result<Option<Uuid>> {
     find(&mut *tenant.read(viewer).await?, viewer, whose).await
@@ -52,6 +62,18 @@ pub async fn set(
     picture: Option<Made>,
 ) -> Result<Option<Uuid>> {
     let mut tx = tenant.write(editor).await?;
+    let of_no_use = put(&mut tx, editor, whose, picture).await?;
+    tx.commit().await?;
+    Ok(of_no_use)
+}
+
+/// The same, in the transaction of whatever else is written.
+pub(crate) async fn put(
+    tx: &mut PgConnection,
+    editor: &Editor,
+    whose: Whose,
+    picture: Option<Made>,
+) -> Result<Option<Uuid>> {
     let (entity, id) = match whose {
         Whose::Member(id) => {
             sqlx::query!("select id from members where id = $1 for no key update", id)
@@ -67,7 +89,7 @@ pub async fn set(
             ("branch", id)
         }
     };
-    let before = find(&mut tx, &editor.0, whose).await?;
+    let before = find(tx, &editor.0, whose).await?;
     let after = picture.map(|picture| picture.id);
     if before == after {
         return Ok(None);
@@ -112,9 +134,7 @@ pub async fn set(
         of_no_use = (gone.rows_affected() == 1).then_some(before);
     }
     let action = if after.is_some() { "picture set" } else { "picture removed" };
-    audit::record(&mut tx, Some(editor), Entry { entity, id, action }, before.as_ref(), after.as_ref())
-        .await?;
-    tx.commit().await?;
+    audit::record(tx, Some(editor), Entry { entity, id, action }, before.as_ref(), after.as_ref()).await?;
     Ok(of_no_use)
 }
 

@@ -158,7 +158,7 @@ async fn send(address: &Address, url: &str, kind: &str, bytes: &[u8]) -> StatusC
     request.send().await.expect("an answer").status()
 }
 
-fn png(width: u32, height: u32) -> Vec<u8> {
+pub fn png(width: u32, height: u32) -> Vec<u8> {
     // Red on the left, blue on the right.
     let paint = |x, _| if x < width / 2 { image::Rgb([255, 0, 0]) } else { image::Rgb([0, 0, 255]) };
     encoded(&RgbImage::from_fn(width, height, paint).into(), ImageFormat::Png)
@@ -451,25 +451,6 @@ async fn a_photo_stands_upright_and_tells_nothing_of_where_it_was_taken() {
     let (above, below) = (picture.get_pixel(40, 10), picture.get_pixel(40, 70));
     assert!(above[0] > 200 && above[2] < 60, "what was left is above: {above:?}");
     assert!(below[2] > 200 && below[0] < 60, "what was right is below: {below:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_uploaded_file_becomes_a_photo() {
-    let office = Office::in_folder().await;
-    let at = office.member().await;
-    let member = at.trim_start_matches("/members/").parse().expect("an id");
-    let whose = tenant::photos::Whose::Member(member);
-    let editor = office.owner.editor().expect("an owner");
-    let sent = png(900, 700);
-    let (id, address) = office.promise("me.png", "image/png", sent.len()).await;
-    send(&address, &address.url, "image/png", &sent).await;
-    for _ in 0..2 {
-        office.files().use_as_picture(&office.tenant, &editor, whose, id).await.expect("it is a picture");
-    }
-    assert_eq!(office.church.db().await.one::<Uuid>("select photo_id from members").await, id);
-    assert_eq!(office.church.browser.stream(&format!("{at}/photo.jpg")).await.status(), StatusCode::OK);
-    let row = "select name || ' ' || content_type from files";
-    assert_eq!(office.church.db().await.one::<String>(row).await, "picture.jpg image/jpeg");
 }
 
 #[tokio::test(flavor = "multi_thread")]

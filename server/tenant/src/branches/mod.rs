@@ -7,6 +7,7 @@ use crate::{
     audit::{self, Entry},
     error::Rule,
     error::explained,
+    photos::{self, Whose},
     version::unless_changed,
 };
 use chrono::{DateTime, Utc};
@@ -38,6 +39,7 @@ pub struct Details {
 pub struct Branch {
     pub id: Uuid,
     pub details: Details,
+    pub picture_id: Option<Uuid>,
     pub parent_name: Option<String>,
     pub archived_at: Option<DateTime<Utc>>,
     pub updated_at: DateTime<Utc>,
@@ -139,6 +141,18 @@ pub async fn change(
     details: &Details,
     seen: Option<Version>,
 ) -> Result<()> {
+    change_pictured(tenant, editor, id, details, photos::Change::Stays, seen).await.map(drop)
+}
+
+/// The same together with its picture.
+pub async fn change_pictured(
+    tenant: &Tenant,
+    editor: &Editor,
+    id: Uuid,
+    details: &Details,
+    picture: photos::Change,
+    seen: Option<Version>,
+) -> Result<Option<Uuid>> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     let before = queries::lock(&mut tx, id).await?;
@@ -168,7 +182,13 @@ pub async fn change(
     }
     queries::save(&mut tx, id, details, true).await.map_err(explained(RULES))?;
     audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
-    Ok(tx.commit().await?)
+    let of_no_use = match picture {
+        photos::Change::Stays => None,
+        photos::Change::Awaited => return Ok(None),
+        photos::Change::Becomes(made) => photos::put(&mut tx, editor, Whose::Branch(id), made).await?,
+    };
+    tx.commit().await?;
+    Ok(of_no_use)
 }
 
 /// Takes a branch out of lists and choices. Its members stay with it.

@@ -22,6 +22,7 @@ struct Row {
     country: Option<String>,
     timezone: String,
     service_times: Option<String>,
+    picture_id: Option<Uuid>,
     archived_at: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
     members: i64,
@@ -31,6 +32,7 @@ impl From<Row> for Branch {
     fn from(row: Row) -> Self {
         Self {
             id: row.id,
+            picture_id: row.picture_id,
             parent_name: row.parent_name,
             archived_at: row.archived_at,
             updated_at: row.updated_at,
@@ -62,7 +64,7 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
         Row,
         r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
-                  b.service_times, b.archived_at, b.updated_at,
+                  b.service_times, b.picture_id, b.archived_at, b.updated_at,
                   (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
              from branches b
              left join branches p on p.id = b.parent_id
@@ -99,7 +101,7 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
         Row,
         r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
-                  b.service_times, b.archived_at, b.updated_at,
+                  b.service_times, b.picture_id, b.archived_at, b.updated_at,
                   (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
              from branches b
              left join branches p on p.id = b.parent_id
@@ -138,7 +140,7 @@ pub async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Branch> {
         Row,
         r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
-                  b.service_times, b.archived_at, b.updated_at,
+                  b.service_times, b.picture_id, b.archived_at, b.updated_at,
                   (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
              from branches b
              left join branches p on p.id = b.parent_id

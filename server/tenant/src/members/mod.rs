@@ -7,6 +7,7 @@ use crate::{
     audit::{self, Entry},
     error::Rule,
     error::explained,
+    photos::{self, Whose},
     version::unless_changed,
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -47,6 +48,7 @@ pub struct Details {
 pub struct Member {
     pub id: Uuid,
     pub details: Details,
+    pub photo_id: Option<Uuid>,
     pub branch_name: String,
     pub status_name: String,
     pub status_kind: String,
@@ -169,13 +171,31 @@ pub async fn change(
     details: &Details,
     seen: Option<Version>,
 ) -> Result<()> {
+    change_pictured(tenant, editor, id, details, photos::Change::Stays, seen).await.map(drop)
+}
+
+/// The same together with its picture.
+pub async fn change_pictured(
+    tenant: &Tenant,
+    editor: &Editor,
+    id: Uuid,
+    details: &Details,
+    picture: photos::Change,
+    seen: Option<Version>,
+) -> Result<Option<Uuid>> {
     editor.0.may_see(details.branch_id)?;
     let mut tx = tenant.write(editor).await?;
     let before = queries::lock(&mut tx, &editor.0, id).await?;
     unless_changed(seen, before.updated_at)?;
     queries::save(&mut tx, id, details, true).await.map_err(explained(RULES))?;
     audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
-    Ok(tx.commit().await?)
+    let of_no_use = match picture {
+        photos::Change::Stays => None,
+        photos::Change::Awaited => return Ok(None),
+        photos::Change::Becomes(made) => photos::put(&mut tx, editor, Whose::Member(id), made).await?,
+    };
+    tx.commit().await?;
+    Ok(of_no_use)
 }
 
 /// Takes a member out of lists, figures and messages; nothing is deleted.

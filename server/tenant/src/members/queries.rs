@@ -28,6 +28,7 @@ struct Row {
     mobile_e164: Option<String>,
     home_phone: Option<String>,
     notes: Option<String>,
+    photo_id: Option<Uuid>,
     branch_name: String,
     status_name: String,
     status_kind: String,
@@ -40,6 +41,7 @@ impl From<Row> for Member {
     fn from(row: Row) -> Self {
         Self {
             id: row.id,
+            photo_id: row.photo_id,
             branch_name: row.branch_name,
             status_name: row.status_name,
             status_kind: row.status_kind,
@@ -134,7 +136,7 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
         r#"select m.id, m.prefix, m.first_name, m.middle_name, m.last_name, m.suffix, m.preferred_name, m.branch_id, m.status_id,
                   m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
                   m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
-                  m.home_phone, m.notes, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
+                  m.home_phone, m.notes, m.photo_id, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
                   s.name as status_name, s.kind as status_kind
              from members m
              join branches b on b.id = m.branch_id
@@ -165,7 +167,7 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
         r#"select m.id, m.prefix, m.first_name, m.middle_name, m.last_name, m.suffix, m.preferred_name, m.branch_id, m.status_id,
                   m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
                   m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
-                  m.home_phone, m.notes, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
+                  m.home_phone, m.notes, m.photo_id, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
                   s.name as status_name, s.kind as status_kind
              from members m
              join branches b on b.id = m.branch_id

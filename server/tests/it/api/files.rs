@@ -2,7 +2,7 @@ use crate::{
     files::client,
     harness::{Church, Program, TestServer},
 };
-use reqwest::{Method, StatusCode};
+use reqwest::{Body, Method, StatusCode};
 use serde_json::{Value, json};
 
 fn new_file(content_type: &str, size: i64) -> Value {
@@ -10,7 +10,7 @@ fn new_file(content_type: &str, size: i64) -> Value {
 }
 
 /// Sends a file as the answer to its promise says.
-async fn upload(promised: &Value, bytes: &'static str) -> StatusCode {
+pub async fn upload(promised: &Value, bytes: impl Into<Body>) -> StatusCode {
     let text = |field: &str| promised[field].as_str().expect("text");
     let method: Method = text("method").parse().expect("a method");
     let mut request = client().request(method, text("uploadUrl")).body(bytes);

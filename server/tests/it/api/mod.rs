@@ -4,6 +4,7 @@ mod access;
 mod curl;
 mod files;
 mod members;
+mod pictures;
 mod problems;
 mod repeats;
 mod schemathesis;
