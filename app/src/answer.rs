@@ -255,6 +255,7 @@ impl From<identity::Error> for Failure {
             | identity::Error::Unauthenticated
             | identity::Error::WrongTenant
             | identity::Error::ChooseTenant(_) => Self::Forbidden,
+            identity::Error::TooNew | identity::Error::TooOld => Self::Unavailable,
             // Sessions are kept in the registry.
             identity::Error::Session(session::Error::Store(session_store::Error::Backend(_))) => {
                 Self::Unavailable

@@ -1,5 +1,10 @@
-use crate::{Error, config::Config, provisioning::Servers};
+use crate::{
+    Error,
+    config::Config,
+    provisioning::{Servers, upgrade},
+};
 use embedded::{Cluster, Passwords};
+use futures::FutureExt;
 use identity::{Identity, Secret};
 use registry::{Registry, changes::Changes, servers};
 use sqlx::postgres::PgConnectOptions;
@@ -51,17 +56,15 @@ impl Installation {
         let changes = Changes::listen(&registry).await?;
         let primary = servers::register_primary(&registry, &host_of(&options), options.get_port()).await?;
         let isolation = config.isolation.into();
-        let identity = Identity::new(registry.clone(), secret.clone(), config.limits(), isolation, oidc);
+        let servers = Servers::new(registry.clone(), secret.clone(), primary, options.clone());
+        let upgrade = {
+            let (registry, secret, servers) = (registry.clone(), secret.clone(), servers.clone());
+            Box::new(move |id| upgrade(registry.clone(), secret.clone(), servers.clone(), id).boxed())
+        };
+        let limits = config.limits();
+        let identity = Identity::new(registry.clone(), secret.clone(), limits, isolation, oidc, upgrade);
         tokio::spawn(identity.clone().follow(changes.clone()));
-        Ok(Self {
-            servers: Servers::new(registry.clone(), secret.clone(), primary, options.clone()),
-            options,
-            registry,
-            changes,
-            identity,
-            secret,
-            cluster,
-        })
+        Ok(Self { servers, options, registry, changes, identity, secret, cluster })
     }
 
     /// How the server that holds the registry is reached, by the role that owns everything on it.

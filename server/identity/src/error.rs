@@ -24,6 +24,9 @@ pub enum Error {
     /// The tenant's tables are of a later version than this binary knows.
     #[error("the church's database is of a newer version")]
     TooNew,
+    /// They are of an earlier version, and could not be brought up to date just now.
+    #[error("the church's database is of an older version")]
+    TooOld,
     #[error("a sealed record could not be opened: it belongs to another secret key")]
     Sealed,
     #[error(transparent)]

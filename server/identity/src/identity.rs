@@ -3,6 +3,7 @@ use crate::{
     session_store::WHO,
 };
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use moka::future::Cache;
 use registry::{
     Registry, TenantId, changes::Change, changes::Changes, tenants, tenants::Isolation, tenants::Status,
@@ -17,6 +18,9 @@ use uuid::Uuid;
 /// this bounds what happens when the telling fails.
 pub(crate) const BELIEVED: Duration = Duration::from_secs(30);
 
+/// Brings a tenant's tables to the version of this binary, as whoever owns them; whether that was done.
+pub type Upgrade = Box<dyn Fn(TenantId) -> BoxFuture<'static, bool> + Send + Sync>;
+
 /// Turns sessions and tokens into tenants; cheap to clone.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
@@ -29,6 +33,9 @@ pub struct Inner {
     pub(crate) passwords: Passwords,
     pub(crate) limits: Limits,
     pools: Pools,
+    upgrade: Upgrade,
+    /// Tenants whose tables were brought up to date a moment ago.
+    upgraded: Cache<TenantId, ()>,
     sessions: SessionStore,
     tenants: Cache<TenantId, Arc<tenants::Tenant>>,
     admins: Cache<(String, Uuid), Admin>,
@@ -99,11 +106,14 @@ impl Identity {
         limits: tenant::Limits,
         isolation: Isolation,
         oidc: Option<Oidc>,
+        upgrade: Upgrade,
     ) -> Self {
         Self(Arc::new(Inner {
             passwords: Passwords::new(),
             limits: Limits::new(),
             pools: Pools::new(secret.tenant_roles(), limits),
+            upgrade,
+            upgraded: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             sessions: SessionStore::new(registry.clone()),
             tenants: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             admins: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
@@ -255,8 +265,15 @@ impl Identity {
     }
 
     async fn placed_tenant(&self, known: &tenants::Tenant) -> Result<Tenant> {
-        if known.schema_version.is_some_and(|version| version > tenant::schema::version()) {
+        let version = known.schema_version.ok_or(registry::Error::NotFound)?;
+        if version > tenant::schema::version() {
             return Err(Error::TooNew);
+        }
+        if version < tenant::schema::version() {
+            // Once, however many come at the same moment.
+            let upgrade = async { (self.upgrade)(known.id.clone()).await.then_some(()).ok_or(()) };
+            let upgraded = self.upgraded.try_get_with_by_ref(&known.id, upgrade).await;
+            upgraded.map_err(|_| Error::TooOld)?;
         }
         let placement = known.placement.as_ref().ok_or(registry::Error::NotFound)?;
         Ok(self.pools.get(&place(known, placement)).await)

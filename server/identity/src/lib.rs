@@ -6,6 +6,8 @@
 //!   `Tenant` is handed out: for a session ([`Identity::resolve`]), for a token
 //!   ([`Identity::authenticate`]), or to whoever holds the installation's secret
 //!   ([`Identity::unfinished`]); pages do not.
+//! - Nobody enters a tenant whose tables are not of this binary's version: older ones are brought up to date before,
+//!   once, however many come; newer ones are refused.
 //! - An access token lives 15 minutes, and no longer than the sign-in it came from. A refresh token is
 //!   used once; shown again, it ends that sign-in.
 //! - A token of the outside issuer is believed for what the issuer has signed with a key of its own, and opens
@@ -31,7 +33,7 @@ mod sign_up;
 mod tokens;
 
 pub use error::{Error, Result};
-pub use identity::{Church, Identity, SignedIn, place};
+pub use identity::{Church, Identity, SignedIn, Upgrade, place};
 pub use oidc::{Jwks, Oidc};
 pub use personal::PersonalToken;
 pub use seal::{Founder, Secret};

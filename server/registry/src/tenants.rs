@@ -330,6 +330,18 @@ pub async fn resume(registry: &Registry, id: &TenantId) -> Result<bool> {
     change(registry, id, "suspended", "active").await
 }
 
+/// The tenant's tables are of this version now.
+pub async fn upgraded(registry: &Registry, id: &TenantId, version: i64) -> Result<()> {
+    sqlx::query!(
+        "update tenants set schema_version = $2, updated_at = now() where id = $1 and schema_version < $2",
+        id.as_str(),
+        version,
+    )
+    .execute(&registry.pool)
+    .await?;
+    Ok(())
+}
+
 async fn change(registry: &Registry, id: &TenantId, from: &str, to: &str) -> Result<bool> {
     let changed = sqlx::query_scalar!(
         r#"with changed as (

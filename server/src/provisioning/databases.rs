@@ -18,7 +18,7 @@ impl Administered {
     /// Whether it was made now.
     pub async fn make_database(&self, database: &str, role: &Role) -> Result<bool> {
         // Whoever waits for a turn holds no connection meanwhile.
-        let _turn = self.cloning.acquire().await;
+        let _turn = self.turns.acquire().await;
         let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
         let cloned = match exists(&mut connection, database).await? {
             true => false,
@@ -54,11 +54,11 @@ impl Administered {
 
     /// Brings a tenant's own database to the current tables.
     pub async fn update_database(&self, database: &str) -> Result {
+        let _turn = self.turns.acquire().await;
         let mut inside = self.connect(database).await.map_err(Failure::of_server)?;
-        if schema::version_of(&mut inside, schema::SCHEMA).await? != Some(schema::version()) {
-            schema::migrate(&mut inside, schema::SCHEMA).await?;
-            schema::grant(&mut inside, schema::SCHEMA, Template::TENANTS).await?;
-        }
+        let mut tx = inside.begin().await.map_err(Failure::of_server)?;
+        schema::update(&mut tx, schema::SCHEMA, Template::TENANTS).await?;
+        tx.commit().await.map_err(Failure::of_server)?;
         inside.close().await.map_err(Failure::of_server)
     }
 
@@ -121,10 +121,7 @@ impl Administered {
             entrance(database),
         );
         tx.execute(AssertSqlSafe(rights)).await.map_err(Failure::of_server)?;
-        if schema::version_of(&mut tx, schema).await? != Some(schema::version()) {
-            schema::migrate_in(&mut tx, schema).await?;
-            schema::grant(&mut tx, schema, name).await?;
-        }
+        schema::update(&mut tx, schema, name).await?;
         tx.commit().await.map_err(Failure::of_server)
     }
 

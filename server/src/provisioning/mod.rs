@@ -6,9 +6,11 @@ mod servers;
 mod steps;
 mod stock;
 mod template;
+mod upgrade;
 mod worker;
 
 pub use servers::Servers;
 pub use steps::Tools;
 pub use template::Template;
+pub use upgrade::upgrade;
 pub use worker::Worker;

@@ -19,8 +19,8 @@ const MAINTENANCE: &str = "postgres";
 /// How often every server is asked whether it answers, and how long it may take.
 const LOOK_AROUND: Duration = Duration::from_secs(2);
 const ANSWER: Duration = Duration::from_secs(2);
-/// Cloning more databases than this at a time makes none of them ready sooner.
-const CLONES: usize = 2;
+/// Cloning or changing more databases than this at a time makes none of them ready sooner.
+const TURNS: usize = 2;
 
 /// The database servers as their administrator sees them: may make databases and roles.
 #[derive(Clone)]
@@ -46,8 +46,8 @@ pub struct Administered {
     pub maintenance: PgPool,
     /// Of the databases that tenants share, by name.
     shared: Mutex<HashMap<String, PgPool>>,
-    /// Turns at cloning.
-    pub cloning: Semaphore,
+    /// Turns at what is much work.
+    pub turns: Semaphore,
 }
 
 impl Servers {
@@ -142,7 +142,7 @@ impl Administered {
         // A statement may hold what a password is checked against.
         let options = options.disable_statement_logging();
         let maintenance = pool(4, options.clone().database(MAINTENANCE));
-        Self { server, options, maintenance, shared: Mutex::default(), cloning: Semaphore::new(CLONES) }
+        Self { server, options, maintenance, shared: Mutex::default(), turns: Semaphore::new(TURNS) }
     }
 
     /// A database that tenants share, as the owner of their tables. The connections are kept: one that has come

@@ -63,7 +63,6 @@ impl Template {
         run(maintenance, format!("create database {draft} template template0 encoding 'UTF8'")).await?;
         run(maintenance, format!("revoke all on database {draft} from public")).await?;
         let mut inside = server.connect(&draft).await.map_err(words)?;
-        schema::migrate(&mut inside, schema::SCHEMA).await.map_err(words)?;
         run(&mut inside, "revoke all on schema public from public".into()).await?;
         run(
             &mut inside,
@@ -73,7 +72,9 @@ impl Template {
             ),
         )
         .await?;
-        schema::grant(&mut inside, schema::SCHEMA, Self::TENANTS).await.map_err(words)?;
+        let mut tx = inside.begin().await.map_err(words)?;
+        schema::update(&mut tx, schema::SCHEMA, Self::TENANTS).await.map_err(words)?;
+        tx.commit().await.map_err(words)?;
         inside.close().await.map_err(words)?;
         run(maintenance, format!("alter database {draft} with allow_connections false")).await?;
         run(maintenance, format!("alter database {draft} rename to {name}")).await?;

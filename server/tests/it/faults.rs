@@ -67,7 +67,7 @@ async fn what_a_process_did_not_hear_takes_effect_all_the_same() {
 }
 
 /// Waits until the address is answered so.
-async fn answers(browser: &Browser, path: &str, status: u16) {
+pub async fn answers(browser: &Browser, path: &str, status: u16) {
     let patience = Instant::now() + PATIENCE;
     while browser.get(path).await.status != status {
         assert!(Instant::now() < patience, "{path} is not answered {status}");

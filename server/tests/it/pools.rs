@@ -1,7 +1,13 @@
-use crate::harness::{Church, Db, Registry, TestServer, cluster};
+use crate::{
+    faults::answers,
+    harness::{Church, Db, Registry, TestServer, cluster},
+};
 use futures::future::{join, join_all};
 use identity::Secret;
+use server::config::Isolation;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator};
 use std::{
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -223,4 +229,94 @@ async fn a_server_that_others_have_filled_is_waited_for() {
     };
     let (page, ()) = join(church.browser.get("/members"), freed).await;
     page.expect(200);
+}
+
+/// Turns a church's tables back to those of an older binary; what stands in its first tables stays.
+async fn age(server: &TestServer, church: &Church) {
+    const THEN: i64 = 3;
+    let (schema, own) = (&church.schema, format!("tenant_{}", church.tenant_id));
+    let group = if church.database == own { "vestry_tenants" } else { own.as_str() };
+    let kept = ["admins", "branches", "member_statuses"];
+    let keep = |table: &str| format!("create temporary table kept_{table} as table {table};");
+    let back = |table: &str| {
+        format!(
+            "insert into {table} select * from jsonb_populate_recordset(null::{table}, (select jsonb_agg(to_jsonb(k)) from kept_{table} k));"
+        )
+    };
+    let mut connection = PgConnection::connect_with(&cluster().clone().database(&church.database))
+        .await
+        .expect("it can be looked into");
+    let mut run = async |sql: String| {
+        connection.execute(AssertSqlSafe(sql)).await.expect("it is done");
+    };
+    run(format!("set search_path = {schema}; {}", kept.map(keep).concat())).await;
+    run(format!("drop schema {schema} cascade; create schema {schema}")).await;
+    let migrations = Migrator::new(Path::new("../tenant-migrations")).await.expect("they are there");
+    let old = migrations.iter().filter(|migration| migration.version <= THEN).cloned().collect();
+    Migrator::with_migrations(old).run_direct(None, &mut connection, false).await.expect("made");
+    let grants = format!(
+        "{}
+         grant usage on schema {schema} to {group};
+         grant select, insert, update, delete on all tables in schema {schema} to {group}",
+        kept.map(back).concat()
+    );
+    connection.execute(AssertSqlSafe(grants)).await.expect("it is as it was");
+    server.db().await.run(&format!("update tenants set schema_version = {THEN}")).await;
+}
+
+async fn older_tables_are_brought_up_to_date(isolation: Isolation) {
+    let first = TestServer::start_with(|config| config.isolation = isolation).await;
+    let second = TestServer::on_with(&first.registry, |config| config.isolation = isolation).await;
+    let church = Church::open(&first, "Grace Chapel").await;
+    age(&first, &church).await;
+    let mut own = church.db().await;
+    assert!(own.one::<bool>("select to_regclass('files') is null").await);
+    let browsers = [church.browser.at(first.addr()), church.browser.at(second.addr())];
+    let visits = (0..20).map(|n| browsers[n % 2].get("/settings/tokens"));
+    let pages = join_all(visits).await;
+    assert!(pages.iter().all(|page| page.status == 200), "{:?}", pages[0].status);
+    let versions =
+        "select count(*) = max(version) and count(*) = count(distinct version) from _sqlx_migrations";
+    assert!(own.one::<bool>(versions).await, "each was run once");
+    let noted = format!("select schema_version = {} from tenants", tenant::schema::version());
+    assert!(first.db().await.one::<bool>(&noted).await);
+    let rights = format!(
+        "select has_table_privilege('tenant_{0}', 'files', 'insert') and not has_table_privilege('tenant_{0}', '_sqlx_migrations', 'select')",
+        church.tenant_id
+    );
+    assert!(own.one::<bool>(&rights).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_with_older_tables_is_brought_up_to_date_by_whoever_comes_first() {
+    older_tables_are_brought_up_to_date(Isolation::Database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_with_older_tables_is_brought_up_to_date_by_whoever_comes_first() {
+    older_tables_are_brought_up_to_date(Isolation::Schema).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_cannot_be_brought_up_to_date_stay_as_they_are() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    age(&server, &church).await;
+    let mut own = church.db().await;
+    own.run("create table files ()").await;
+    let page = church.browser.get("/members").await.expect(503);
+    assert!(!page.header("retry-after").is_empty());
+    assert_eq!(own.one::<i64>("select max(version) from _sqlx_migrations").await, 3, "all or nothing");
+    own.run("drop table files").await;
+    church.browser.get("/members").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_newer_than_the_program_are_left_alone() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    server.db().await.run("update tenants set schema_version = schema_version + 1").await;
+    answers(&church.browser, "/members", 503).await;
+    server.db().await.run("update tenants set schema_version = schema_version - 1").await;
+    answers(&church.browser, "/members", 200).await;
 }
