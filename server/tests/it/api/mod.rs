@@ -8,6 +8,7 @@ mod problems;
 mod repeats;
 mod schemathesis;
 mod signup;
+mod tags;
 mod tokens;
 
 use crate::harness::{Program, Said};
