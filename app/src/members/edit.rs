@@ -190,7 +190,7 @@ fn tagged(typed: &MemberForm, errors: &Errors, known: Vec<String>) -> impl IntoV
             view! {
                 <label class="check">
                     <input r#type="checkbox" name="tags" value=tag.clone() checked=ticked/>
-                    <span class="clip" title=tag.clone()>{tag}</span>
+                    <span class="clip" title=tag.clone()>{tag.clone()}</span>
                 </label>
             }
         })

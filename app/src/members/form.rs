@@ -158,7 +158,10 @@ impl MemberForm {
         let length = |name: &String| name.chars().count();
         if let Some(long) = names.iter().find(|name| length(name) > NAME) {
             let begins: String = long.chars().take(20).collect();
-            return Err(format!("Use at most {NAME} characters for a tag; “{begins}…” has {}.", length(long)));
+            return Err(format!(
+                "Use at most {NAME} characters for a tag; “{begins}…” has {}.",
+                length(long)
+            ));
         }
         match names.len().max(self.tags.len()) {
             many if many > TAGS => Err(format!("Use at most {TAGS} tags for a member; these are {many}.")),

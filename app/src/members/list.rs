@@ -271,7 +271,7 @@ fn row(member: Listed, photo: Option<Uuid>, archived: bool, country: &str) -> im
 }
 
 /// The first tags, where there is room for them.
-fn badges(tags: &[String]) -> Option<impl IntoView + use<>> {
+fn badges(tags: &[String]) -> Option<AnyView> {
     const SHOWN: usize = 3;
     let (first, more) = tags.split_at(tags.len().min(SHOWN));
     let badge = |words: String, title: String| view! { <span class="badge" title=title>{words}</span> };
@@ -279,6 +279,7 @@ fn badges(tags: &[String]) -> Option<impl IntoView + use<>> {
     let first: Vec<_> = first.iter().map(|tag| badge(tag.clone(), tag.clone())).collect();
     (!first.is_empty()).then(|| {
         view! { <span class="only-large"><span class="vh">"Tags: "</span><span class="tags">{first}{more}</span></span> }
+            .into_any()
     })
 }
 

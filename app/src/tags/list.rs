@@ -15,7 +15,11 @@ pub async fn list(_visit: Visit, office: SignedIn) -> Answer {
     let tags = tags::list(&office.tenant, office.admin.viewer()).await?;
     let may_edit = office.admin.editor().is_ok_and(|editor| editor.is_of_all_branches());
     let none = tags.is_empty();
-    let sentence = count(tags.len() as i64, "tag for what members have in common", "tags for what members have in common");
+    let sentence = count(
+        tags.len() as i64,
+        "tag for what members have in common",
+        "tags for what members have in common",
+    );
     let tags = if none { nothing() } else { table(tags, may_edit) };
     let body = view! {
         <div class="head">

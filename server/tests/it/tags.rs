@@ -59,7 +59,7 @@ async fn tags_are_made_ticked_and_taken_off(isolation: Isolation) {
     assert_eq!(db.one::<String>(BORNE).await, "Achieng Choir, Achieng needs a lift");
     let page = browser.get(&naomi).await.expect(200);
     assert_eq!(page.all("dd .chip"), ["Choir", "needs a lift"]);
-    assert_eq!(page.attribute("dd .chip:not([title=Choir])", "href").as_deref(), Some("/members?tag=Choir"));
+    assert_eq!(page.attribute("dd .chip[title=Choir]", "href").as_deref(), Some("/members?tag=Choir"));
     let by: bool = db.one("select bool_and(added_by = (select id from admins)) from member_tags").await;
     assert!(by);
 
@@ -70,10 +70,7 @@ async fn tags_are_made_ticked_and_taken_off(isolation: Isolation) {
     assert_eq!(form.all(".ticks span"), ["Choir", "needs a lift", "Ushers"]);
     assert_eq!(form.all(".ticks input[checked] + span"), ["Choir", "needs a lift"]);
     send(browser, &edit, "Achieng", &["Choir", "Ushers"], "").await.location();
-    assert_eq!(
-        db.one::<String>(BORNE).await,
-        "Achieng Choir, Achieng Ushers, Barasa Choir, Barasa Ushers"
-    );
+    assert_eq!(db.one::<String>(BORNE).await, "Achieng Choir, Achieng Ushers, Barasa Choir, Barasa Ushers");
     send(browser, &edit, "Achieng", &[], "").await.location();
     assert_eq!(db.one::<String>(BORNE).await, "Barasa Choir, Barasa Ushers");
     assert_eq!(db.one::<i64>("select count(*) from tags").await, 3, "a tag nobody bears is still one");
@@ -186,9 +183,8 @@ async fn a_tag_is_renamed_and_removed_with_its_uses(isolation: Isolation) {
     let form = browser.get(&edit).await.expect(200);
     assert_eq!(form.value("name"), "Choir");
     let version = form.value("version");
-    let rename = async |name: &str, version: &str| {
-        browser.post(&edit, &[("name", name), ("version", version)]).await
-    };
+    let rename =
+        async |name: &str, version: &str| browser.post(&edit, &[("name", name), ("version", version)]).await;
     for (name, why) in [
         (" ", "Enter a name for the tag."),
         ("USHERS", "Another tag has this name."),

@@ -114,12 +114,7 @@ pub async fn count(connection: &mut PgConnection) -> Result<i64> {
     Ok(sqlx::query_scalar!(r#"select count(*) as "count!" from tags"#).fetch_one(connection).await?)
 }
 
-pub async fn give(
-    connection: &mut PgConnection,
-    member: Uuid,
-    names: &[String],
-    by: Uuid,
-) -> Result<()> {
+pub async fn give(connection: &mut PgConnection, member: Uuid, names: &[String], by: Uuid) -> Result<()> {
     sqlx::query!(
         "with given as (select t.id from tags t
                          where lower(t.name) in (select lower(n.name) from unnest($2::text[]) as n (name))),

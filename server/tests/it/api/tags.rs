@@ -34,7 +34,8 @@ async fn tags_are_written_read_and_filtered_by() {
     let program = Program::log_in(&server, &church.email).await;
     let (at, said) = add_member(&program, "Naomi").await;
     assert_eq!(said.body["tags"], json!([]));
-    let said = program.patch(&at, json!({ "tags": ["Ushers", " choir ", "CHOIR", "a, b"] })).await.expect(200);
+    let said =
+        program.patch(&at, json!({ "tags": ["Ushers", " choir ", "CHOIR", "a, b"] })).await.expect(200);
     assert_eq!(said.body["tags"], json!(["a, b", "choir", "Ushers"]));
     let version = said.header("etag").to_owned();
 
@@ -93,7 +94,8 @@ async fn a_tag_is_renamed_and_removed_by_version() {
     let found = program.get(&choir).await.expect(200);
     assert_eq!((found.text("name"), &found.body["members"]), ("Choir", &json!(1)));
     let seen = found.header("etag").to_owned();
-    let before = [program.get(&naomi).await, program.get(&kevin).await].map(|said| said.header("etag").to_owned());
+    let before =
+        [program.get(&naomi).await, program.get(&kevin).await].map(|said| said.header("etag").to_owned());
 
     let rename = async |name: Value, version: &str| {
         let finish = |request: reqwest::RequestBuilder| {
@@ -124,7 +126,10 @@ async fn a_tag_is_renamed_and_removed_by_version() {
     known(&kevin, &before[1]).await.expect(304);
 
     let now = now.header("etag").to_owned();
-    program.send(Method::DELETE, &choir, |request| request.header("if-match", said.header("etag"))).await.expect(204);
+    program
+        .send(Method::DELETE, &choir, |request| request.header("if-match", said.header("etag")))
+        .await
+        .expect(204);
     assert_eq!(known(&naomi, &now).await.expect(200).body["tags"], json!(["Ushers"]));
     for said in [
         program.get(&choir).await,
@@ -215,10 +220,12 @@ async fn saving_renaming_and_removing_at_once(isolation: Isolation) {
     for round in 0..6 {
         let save = |at: &'_ String, n: usize| {
             let (program, at) = (program.clone(), at.clone());
-            let names = [["C", "new", "A"], ["new", "newer", "B"], ["A", "B", "C"], ["newer", "C", "new"]][n % 4];
+            let names =
+                [["C", "new", "A"], ["new", "newer", "B"], ["A", "B", "C"], ["newer", "C", "new"]][n % 4];
             async move { program.patch(&at, json!({ "tags": names })).await }
         };
-        let saved = join_all(members.iter().enumerate().flat_map(|(n, at)| [save(at, n), save(at, n + round)]));
+        let saved =
+            join_all(members.iter().enumerate().flat_map(|(n, at)| [save(at, n), save(at, n + round)]));
         let renamed = async {
             let first = program.patch(&tags[round % 3], json!({ "name": format!("Round {round}") })).await;
             let last = program.delete(&tags[(round + 1) % 3]).await;
