@@ -76,13 +76,17 @@ impl From<Row> for Member {
     }
 }
 
+// In all of these each tag is looked up by its key (`offset 0` sees to that): for the few of a page it is much less than
+// to join the tags of the church.
+
 pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filter) -> Result<Page> {
     let patterns = text::patterns(&filter.search);
     let items = sqlx::query_as!(
         Listed,
         r#"select m.id, m.first_name, m.last_name, m.preferred_name, b.name as branch_name,
                   s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164,
-                  array(select t.name from member_tags mt join tags t on t.id = mt.tag_id
+                  array(select t.name
+                          from member_tags mt, lateral (select name from tags where id = mt.tag_id offset 0) t
                          where mt.member_id = m.id order by lower(t.name)) as "tags!"
              from members m
              join branches b on b.id = m.branch_id
@@ -92,8 +96,8 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
               and ($3::uuid is null or m.branch_id = $3)
               and ($4::uuid is null or m.status_id = $4)
               and ($5::uuid[] is null or m.branch_id = any ($5))
-              and ($10::text is null or m.id in (select mt.member_id from member_tags mt join tags t on t.id = mt.tag_id
-                                                 where lower(t.name) = lower($10)))
+              and ($10::text is null or exists (select from member_tags mt join tags t on t.id = mt.tag_id
+                                                where mt.member_id = m.id and lower(t.name) = lower($10)))
             order by case when $6 = 'branch' and not $7 then lower(b.name) end,
                      case when $6 = 'branch' and $7 then lower(b.name) end desc,
                      case when $6 = 'status' and not $7 then s.sort_order end,
@@ -124,8 +128,8 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
               and ($3::uuid is null or m.branch_id = $3)
               and ($4::uuid is null or m.status_id = $4)
               and ($5::uuid[] is null or m.branch_id = any ($5))
-              and ($6::text is null or m.id in (select mt.member_id from member_tags mt join tags t on t.id = mt.tag_id
-                                                where lower(t.name) = lower($6)))"#,
+              and ($6::text is null or exists (select from member_tags mt join tags t on t.id = mt.tag_id
+                                                where mt.member_id = m.id and lower(t.name) = lower($6)))"#,
         filter.archived,
         &patterns,
         filter.branch,
@@ -146,7 +150,8 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
                   m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
                   m.home_phone, m.notes, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
                   s.name as status_name, s.kind as status_kind,
-                  array(select t.name from member_tags mt join tags t on t.id = mt.tag_id
+                  array(select t.name
+                          from member_tags mt, lateral (select name from tags where id = mt.tag_id offset 0) t
                          where mt.member_id = m.id order by lower(t.name)) as "tags!"
              from members m
              join branches b on b.id = m.branch_id
@@ -157,8 +162,8 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
               and ($3::uuid is null or m.branch_id = $3)
               and ($4::text is null or s.kind = $4)
               and ($5::uuid[] is null or m.branch_id = any ($5))
-              and ($7::text is null or m.id in (select mt.member_id from member_tags mt join tags t on t.id = mt.tag_id
-                                                where lower(t.name) = lower($7)))
+              and ($7::text is null or exists (select from member_tags mt join tags t on t.id = mt.tag_id
+                                                where mt.member_id = m.id and lower(t.name) = lower($7)))
             order by m.id
             limit $6"#,
         slice.after,
@@ -182,7 +187,8 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
                   m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
                   m.home_phone, m.notes, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
                   s.name as status_name, s.kind as status_kind,
-                  array(select t.name from member_tags mt join tags t on t.id = mt.tag_id
+                  array(select t.name
+                          from member_tags mt, lateral (select name from tags where id = mt.tag_id offset 0) t
                          where mt.member_id = m.id order by lower(t.name)) as "tags!"
              from members m
              join branches b on b.id = m.branch_id
