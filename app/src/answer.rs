@@ -105,13 +105,15 @@ pub enum Flash {
     BranchRestored,
     PictureSaved,
     PictureRemoved,
+    TagChanged,
+    TagRemoved,
     TokenRevoked,
     TokenShown,
     SignedOut,
 }
 
 impl Flash {
-    const ALL: [(Self, &str, &str); 13] = [
+    const ALL: [(Self, &str, &str); 15] = [
         (Self::MemberAdded, "member-added", "The member is added."),
         (Self::MemberChanged, "member-changed", "Your changes are saved."),
         (Self::MemberArchived, "member-archived", "The member is archived. Nothing was deleted."),
@@ -122,6 +124,8 @@ impl Flash {
         (Self::BranchRestored, "branch-restored", "The branch is back."),
         (Self::PictureSaved, "picture-saved", "The picture is saved."),
         (Self::PictureRemoved, "picture-removed", "The picture is removed."),
+        (Self::TagChanged, "tag-changed", "Your changes are saved."),
+        (Self::TagRemoved, "tag-removed", "The tag is removed, and nobody bears it any more."),
         (Self::TokenRevoked, "token-revoked", "The token is revoked. Whatever uses it is refused."),
         (
             Self::TokenShown,

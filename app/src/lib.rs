@@ -15,7 +15,7 @@
 //!
 //! | folder | holds |
 //! | --- | --- |
-//! | `signup` `provisioning` `sessions` `home` `members` `branches` `tokens` | a feature each: form, page, islands |
+//! | `signup` `provisioning` `sessions` `home` `members` `branches` `tags` `tokens` | a feature each: form, page, islands |
 //! | `forms` | rules, errors, fields, the guard island |
 //! | `ui` | the frame and the few components everything is made of |
 //! | `photo` | the picture of a member or branch |
@@ -30,6 +30,7 @@ pub mod members;
 pub mod provisioning;
 pub mod sessions;
 pub mod signup;
+pub mod tags;
 pub mod tokens;
 pub mod ui;
 

@@ -15,7 +15,7 @@ async function furnish(page: Page): Promise<Record<string, string>> {
   const westlands = await addBranch(page, "Westlands", { city: "Nairobi", phone: "020 1234567", email: "westlands@example.org" });
   const karen = await addBranch(page, "Karen");
   const [naomi, kevin] = await addMembers(page, [
-    { first_name: "Naomi", last_name: "Achieng", email: "naomi@example.org", mobile: "0712345678", notes: "Sings alto.", birth_month: "2" },
+    { first_name: "Naomi", last_name: "Achieng", email: "naomi@example.org", mobile: "0712345678", notes: "Sings alto.", birth_month: "2", new_tags: "Choir, Ushers, Youth, Needs a lift" },
     { first_name: "Kevin", last_name: "Barasa", status: "Visitor", branch: "Westlands" },
     ...Array.from({ length: 25 }, (_, n) => ({ first_name: "Person", last_name: `No ${n}`, status: "Regular attender" })),
   ]);
@@ -23,11 +23,14 @@ async function furnish(page: Page): Promise<Record<string, string>> {
   await givePicture(page, `${westlands}/picture`);
   await post(page, `${karen}/archive`, {});
   await post(page, `${kevin}/archive`, {});
+  await page.goto("/settings/tags");
+  const tag = (await page.getByRole("link", { name: "Rename Choir" }).getAttribute("href"))!.replace(/edit$/, "");
   return {
     "/": "Home",
     "/members": "Members",
     "/members?show=archived": "Members",
     "/members?search=nobody": "Members",
+    "/members?tag=choir": "Members",
     "/members/new": "Add a member",
     [naomi]: "Naomi Achieng",
     [`${naomi}/edit`]: "Edit the member",
@@ -44,6 +47,9 @@ async function furnish(page: Page): Promise<Record<string, string>> {
     [karen]: "Karen",
     "/settings/tokens": "Access tokens",
     "/settings/tokens/new": "Make a token",
+    "/settings/tags": "Tags",
+    [`${tag}edit`]: "Rename the tag",
+    [`${tag}remove`]: "Remove Choir",
   };
 }
 

@@ -225,7 +225,7 @@ export async function walk(page: Page): Promise<string[]> {
       const { left, right, top, bottom } = element.getBoundingClientRect();
       const above = document.elementFromPoint((left + right) / 2, (top + bottom) / 2);
       const own = above && (element.contains(above) || above.contains(element));
-      const what = `${element.tagName} ${element.id || element.textContent!.trim().slice(0, 30)} at ${Math.round(top + scrollY)}`;
+      const what = `${element.tagName} ${element.id || element.textContent!.trim().slice(0, 30)} at ${Math.round(left)}, ${Math.round(top + scrollY)}`;
       // A row of a list on a phone wears the ring of its link.
       const ringed = [element, element.closest("tr")].map((one) => one && getComputedStyle(one));
       const ring = ringed.some((style) => style?.outlineStyle === "solid" && parseFloat(style.outlineWidth) >= 2);

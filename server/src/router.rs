@@ -7,7 +7,7 @@ use crate::{
     pages::{private, public},
     storage,
 };
-use app::{branches, members, provisioning, sessions, signup, tokens};
+use app::{branches, members, provisioning, sessions, signup, tags, tokens};
 use axum::{
     Router,
     extract::{Request, State},
@@ -97,6 +97,9 @@ pub fn router(state: AppState, https: bool) -> Router {
         .route("/branches/{id}/restore", form(private(branches::detail::restore)))
         .route("/branches/{id}/picture", form(pictures::form(Whose::Branch)))
         .route("/branches/{id}/picture.jpg", get(pictures::of_branch))
+        .route("/settings/tags", get(private(tags::list::list)))
+        .route("/settings/tags/{id}/edit", form(private(tags::edit::rename)))
+        .route("/settings/tags/{id}/remove", form(private(tags::edit::remove)))
         .route("/settings/tokens", get(private(tokens::list::list)))
         .route("/settings/tokens/new", form(private(tokens::add::add)))
         .route("/settings/tokens/{id}/revoke", form(private(tokens::revoke::revoke)))

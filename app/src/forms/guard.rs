@@ -9,6 +9,7 @@ pub enum Kind {
     SignIn,
     Branch,
     Member,
+    Tag,
     Token,
 }
 
@@ -38,6 +39,7 @@ mod browser {
         members::form::MemberForm,
         sessions::form::SignInForm,
         signup::form::{ChurchForm, FounderForm},
+        tags::form::TagForm,
         tokens::form::TokenForm,
     };
     use leptos::prelude::{document, window};
@@ -51,6 +53,7 @@ mod browser {
             Kind::SignIn => SignInForm::decode(body).check(),
             Kind::Branch => BranchForm::decode(body).check(),
             Kind::Member => MemberForm::decode(body).check(),
+            Kind::Tag => TagForm::decode(body).check(),
             Kind::Token => TokenForm::decode(body).check(),
         }
     }

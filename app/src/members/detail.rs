@@ -11,6 +11,7 @@ use crate::{
         behaviour::Confirm,
         frame::{Door, initials},
         icon,
+        list::address,
     },
     visit::{SignedIn, Visit},
 };
@@ -71,6 +72,7 @@ pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
                     {fact("First contact", date(details.first_contact_on))}
                     {fact("Joined", date(details.joined_on))}
                     {fact("Baptised", date(details.baptised_on))}
+                    {(!details.tags.is_empty()).then(|| fact("Tags", Some(tags(&details.tags))))}
                 </dl>
             </section>
             <section class="card pad">
@@ -171,6 +173,15 @@ fn full_name(member: &Member) -> String {
         details.suffix.as_deref(),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// Each leads to all who bear it.
+fn tags(names: &[String]) -> AnyView {
+    let chips = names.iter().map(|name| {
+        let to = address("/members", &[("tag", name.clone())]);
+        view! { <li class="contents"><a class="chip" href=to title=name.clone()><span>{name.clone()}</span></a></li> }
+    });
+    view! { <ul class="flex flex-wrap gap-1.5">{chips.collect_view()}</ul> }.into_any()
 }
 
 /// "3 May 2019".

@@ -4,7 +4,7 @@ use crate::{
     branches::edit::{changed, rejected},
     forms::{
         Errors,
-        fields::{Field, summary, unchosen},
+        fields::{Field, summary, unchosen, why},
         guard::{Guard, Kind},
     },
     ui::{frame::Door, icon},
@@ -12,7 +12,7 @@ use crate::{
 };
 use leptos::prelude::*;
 use serde::Deserialize;
-use tenant::{Editor, Version, branches, members, statuses};
+use tenant::{Editor, Version, branches, members, statuses, tags};
 use uuid::Uuid;
 
 /// A form may be opened for a branch.
@@ -72,6 +72,7 @@ async fn form_page(
 ) -> Answer {
     let branches = branches::choices(&office.tenant, editor.viewer()).await?;
     let statuses = statuses::list(&office.tenant, editor.viewer()).await?;
+    let tags = tags::names(&office.tenant, editor.viewer()).await?;
     // Where there is one branch, nobody has to choose it.
     if let [only] = branches.as_slice()
         && typed.branch_id.is_empty()
@@ -94,6 +95,7 @@ async fn form_page(
             <input type="hidden" name="version" value=typed.version.clone()/>
             {person(&typed, &errors)}
             {church(&typed, &errors, branches, statuses)}
+            {tagged(&typed, &errors, tags)}
             {contact(&typed, &errors)}
             {family(&typed, &errors)}
             <fieldset class="section">
@@ -171,6 +173,39 @@ fn church(
             <div class="row">
                 {date("baptised_on", "Baptised", &typed.baptised_on)}
                 <div></div>
+            </div>
+        </fieldset>
+    }
+}
+
+/// The church's tags to tick, and room for others.
+fn tagged(typed: &MemberForm, errors: &Errors, known: Vec<String>) -> impl IntoView + use<> {
+    // What was ticked stays, also if somebody has renamed or removed it meanwhile.
+    let gone: Vec<_> = typed.tags.iter().filter(|tag| !known.contains(tag)).cloned().collect();
+    let boxes: Vec<_> = known
+        .into_iter()
+        .chain(gone)
+        .map(|tag| {
+            let ticked = typed.tags.contains(&tag);
+            view! {
+                <label class="check">
+                    <input r#type="checkbox" name="tags" value=tag.clone() checked=ticked/>
+                    <span class="clip" title=tag.clone()>{tag.clone()}</span>
+                </label>
+            }
+        })
+        .collect();
+    let message = errors.of("tags");
+    view! {
+        <fieldset class="section">
+            <legend>"Tags"</legend>
+            <div class="field" class:wrong=message.is_some() data-field="tags">
+                {(!boxes.is_empty()).then(|| view! { <div class="ticks">{boxes}</div> })}
+                <label for="tags">"New tags "<small>"(optional)"</small></label>
+                <p class="hint" id="tags-hint">"What members have in common, separated by commas: Choir, Needs a lift."</p>
+                <input class="input" id="tags" name="new_tags" value=typed.new_tags.clone() autocomplete="off" maxlength="2000"
+                       aria-describedby="tags-hint tags-why" aria-invalid=message.map(|_| "true")/>
+                {why("tags", message)}
             </div>
         </fieldset>
     }

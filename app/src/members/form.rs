@@ -1,5 +1,9 @@
-use crate::forms::{Errors, Form, rules};
+use crate::{
+    forms::{Errors, Form, rules},
+    tags::form::NAME,
+};
 use serde::Deserialize;
+use std::collections::HashSet;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -26,6 +30,11 @@ pub struct MemberForm {
     pub mobile: String,
     pub home_phone: String,
     pub notes: String,
+    /// The names of those that are ticked.
+    #[serde(skip)]
+    pub tags: Vec<String>,
+    /// More of them, with commas between.
+    pub new_tags: String,
     /// Which state of the member was on the page.
     pub version: String,
 }
@@ -58,7 +67,7 @@ pub const MONTHS: [&str; 12] = [
 ];
 
 /// The fields, in the order of the page.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "first_name",
     "last_name",
     "preferred_name",
@@ -70,6 +79,7 @@ const FIELDS: [&str; 22] = [
     "first_contact_on",
     "joined_on",
     "baptised_on",
+    "tags",
     "mobile",
     "home_phone",
     "email",
@@ -117,11 +127,48 @@ impl Form for MemberForm {
             errors.note(field, rules::date(date));
         }
         errors.note("notes", rules::optional(&self.notes, 10_000));
+        errors.note("tags", self.tagged());
         errors.in_order_of(&FIELDS)
+    }
+
+    /// A box that is ticked is sent for each tag, all under one name.
+    fn decode(body: &str) -> Self {
+        let sent: Vec<(String, String)> = serde_urlencoded::from_str(body).unwrap_or_default();
+        let tags = sent.into_iter().filter(|(name, _)| name == "tags").map(|(_, tag)| tag).collect();
+        Self { tags, ..serde_urlencoded::from_str(body).unwrap_or_default() }
     }
 }
 
+/// How many tags a member may bear.
+const TAGS: usize = 20;
+
 impl MemberForm {
+    /// The names of all tags, each once however it is written.
+    pub fn tag_names(&self) -> Vec<String> {
+        let named = self.tags.iter().map(String::as_str).chain(self.new_tags.split(','));
+        let mut seen = HashSet::new();
+        named.filter_map(rules::line).filter(|name| seen.insert(name.to_lowercase())).collect()
+    }
+
+    fn tagged(&self) -> Result<(), String> {
+        let names = self.tag_names();
+        if self.tags.iter().any(|name| rules::line(name).is_none()) {
+            return Err("Give every tag a name.".into());
+        }
+        let length = |name: &String| name.chars().count();
+        if let Some(long) = names.iter().find(|name| length(name) > NAME) {
+            let begins: String = long.chars().take(20).collect();
+            return Err(format!(
+                "Use at most {NAME} characters for a tag; “{begins}…” has {}.",
+                length(long)
+            ));
+        }
+        match names.len().max(self.tags.len()) {
+            many if many > TAGS => Err(format!("Use at most {TAGS} tags for a member; these are {many}.")),
+            _ => Ok(()),
+        }
+    }
+
     /// A day needs its month, and a month has only so many days.
     fn birthday(&self) -> Result<(), String> {
         let number = |text: &str| text.trim().parse::<u32>().ok();
@@ -189,6 +236,8 @@ mod server {
                     .unwrap_or_default(),
                 home_phone: text(details.home_phone),
                 notes: text(details.notes),
+                tags: details.tags,
+                new_tags: String::new(),
                 version: Version::from(member.updated_at).to_string(),
             }
         }
@@ -242,6 +291,7 @@ mod server {
                 mobile_e164,
                 home_phone: line(&self.home_phone),
                 notes: lines(&self.notes),
+                tags: self.tag_names(),
             })
         }
     }

@@ -1,5 +1,6 @@
 use crate::{
     answer::{Answer, Reply},
+    forms::rules::line,
     photo::avatar,
     places,
     ui::{
@@ -18,6 +19,7 @@ use tenant::{
     members::{self, Filter, Listed, PAGE, Sort},
     photos::{self, Whose},
     statuses::{self, Status},
+    tags,
 };
 use uuid::Uuid;
 
@@ -28,6 +30,8 @@ struct Query {
     search: String,
     branch: String,
     status: String,
+    /// The name of one.
+    tag: String,
     show: String,
     /// A column, with `-` in front for the other way round.
     sort: String,
@@ -50,6 +54,7 @@ impl Query {
             search: self.search.clone(),
             branch: self.branch.parse().ok(),
             status: self.status.parse().ok(),
+            tag: line(&self.tag),
             archived: self.archived(),
             sort,
             descending,
@@ -58,7 +63,7 @@ impl Query {
     }
 
     fn is_narrow(&self) -> bool {
-        !self.search.trim().is_empty() || !self.branch.is_empty() || !self.status.is_empty()
+        [self.search.trim(), &self.branch, &self.status, &self.tag].iter().any(|part| !part.is_empty())
     }
 
     fn address(&self) -> String {
@@ -66,6 +71,7 @@ impl Query {
             ("search", self.search.clone()),
             ("branch", self.branch.clone()),
             ("status", self.status.clone()),
+            ("tag", self.tag.clone()),
             ("show", self.show.clone()),
             ("sort", self.sort.clone()),
             ("page", self.page.clone()),
@@ -92,6 +98,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let photos = photos::of_members(&office.tenant, viewer, &ids).await?;
     let branches = branches::choices(&office.tenant, viewer).await?;
     let statuses = statuses::list(&office.tenant, viewer).await?;
+    let tags = tags::names(&office.tenant, viewer).await?;
     let may_edit = office.admin.editor().is_ok();
     let sentence = match (query.is_narrow(), query.archived()) {
         (true, _) => count(found.total, "person found", "people found"),
@@ -117,14 +124,19 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
                 <div class="bar"><a class="btn primary" href="/members/new">"Add a member"</a></div>
             })}
         </div>
-        {(!empty_church).then(|| filters(&query, branches, statuses))}
+        {(!empty_church).then(|| filters(&query, branches, statuses, tags))}
         {rows}
         {pages}
     };
     Ok(Reply::room("Members", Door::Members, body))
 }
 
-fn filters(query: &Query, branches: Vec<Choice>, statuses: Vec<Status>) -> impl IntoView + use<> {
+fn filters(
+    query: &Query,
+    branches: Vec<Choice>,
+    statuses: Vec<Status>,
+    tags: Vec<String>,
+) -> impl IntoView + use<> {
     let option = |value: String, words: String, chosen: &str| {
         let selected = value == chosen;
         view! { <option value=value selected=selected>{words}</option> }
@@ -133,12 +145,21 @@ fn filters(query: &Query, branches: Vec<Choice>, statuses: Vec<Status>) -> impl 
         branches.into_iter().map(|b| option(b.id.to_string(), b.name, &query.branch)).collect_view();
     let statuses =
         statuses.into_iter().map(|s| option(s.id.to_string(), s.name, &query.status)).collect_view();
+    let tag = query.tag.to_lowercase();
+    let tags = (!tags.is_empty()).then(|| {
+        let tags = tags.into_iter().map(|name| {
+            let selected = name.to_lowercase() == tag;
+            view! { <option value=name.clone() selected=selected>{name.clone()}</option> }
+        });
+        view! { <select class="input" name="tag" aria-label="Tag"><option value="">"Any tag"</option>{tags.collect_view()}</select> }
+    });
     let form = view! {
         <form class="bar" role="search" autocomplete="off" aria-label="Members" method="get" action="/members">
             <input class="input search" r#type="search" name="search" aria-label="Search members"
                    placeholder="Name, email or phone" value=query.search.clone() maxlength="200"/>
             <select class="input" name="branch" aria-label="Branch"><option value="">"All branches"</option>{branches}</select>
             <select class="input" name="status" aria-label="Status"><option value="">"Any status"</option>{statuses}</select>
+            {tags}
             <select class="input" name="show" aria-label="Which members">
                 <option value="" selected=!query.archived()>"Current"</option>
                 <option value="archived" selected=query.archived()>"Archived"</option>
@@ -235,7 +256,10 @@ fn row(member: Listed, photo: Option<Uuid>, archived: bool, country: &str) -> im
             <td role="cell">
                 <span class="name">
                     {avatar(Whose::Member(member.id), photo, false, initials(&member.first_name, &member.last_name))}
-                    <a href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
+                    <span class="min-w-0">
+                        <a href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
+                        {badges(&member.tags)}
+                    </span>
                 </span>
             </td>
             <td role="cell" class="fact"><span class="line-clamp-2" title=member.branch_name.clone()>{member.branch_name.clone()}</span></td>
@@ -244,6 +268,19 @@ fn row(member: Listed, photo: Option<Uuid>, archived: bool, country: &str) -> im
             <td role="cell" class="tight">{phone.map_or_else(none, IntoAny::into_any)}</td>
         </tr>
     }
+}
+
+/// The first tags, where there is room for them.
+fn badges(tags: &[String]) -> Option<AnyView> {
+    const SHOWN: usize = 3;
+    let (first, more) = tags.split_at(tags.len().min(SHOWN));
+    let badge = |words: String, title: String| view! { <span class="badge" title=title>{words}</span> };
+    let more = (!more.is_empty()).then(|| badge(format!("+{}", more.len()), more.join(", ")));
+    let first: Vec<_> = first.iter().map(|tag| badge(tag.clone(), tag.clone())).collect();
+    (!first.is_empty()).then(|| {
+        view! { <span class="only-large"><span class="vh">"Tags: "</span><span class="tags">{first}{more}</span></span> }
+            .into_any()
+    })
 }
 
 /// A member's status; the colour only repeats the word.

@@ -2,7 +2,12 @@ use super::form::SCOPES;
 use crate::{
     answer::{Answer, Reply},
     places,
-    ui::{behaviour::Confirm, frame::Door, icon, list::count},
+    ui::{
+        behaviour::Confirm,
+        frame::{Door, settings},
+        icon,
+        list::count,
+    },
     visit::{SignedIn, Visit},
 };
 use chrono::{DateTime, Utc};
@@ -17,7 +22,10 @@ pub async fn list(_visit: Visit, office: SignedIn) -> Answer {
     let body = view! {
         <div class="head">
             <div><h1>"Access tokens"</h1>{(!none).then(|| view! { <p>{sentence}</p> })}</div>
-            {(!none).then(|| view! { <div class="bar"><a class="btn primary" href="/settings/tokens/new">"Make a token"</a></div> })}
+            <div class="bar">
+                {settings("/settings/tokens")}
+                {(!none).then(|| view! { <a class="btn primary" href="/settings/tokens/new">"Make a token"</a> })}
+            </div>
         </div>
         {tokens}
         {(!none).then(|| view! {

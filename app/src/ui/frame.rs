@@ -75,6 +75,19 @@ pub fn room(
     .into_any()
 }
 
+/// The rooms behind the door to the settings.
+pub fn settings(here: &'static str) -> impl IntoView {
+    let link = |to: &'static str, words: &'static str| {
+        view! { <a href=to aria-current=(to == here).then_some("page")>{words}</a> }
+    };
+    view! {
+        <nav class="segmented" aria-label="Settings">
+            {link("/settings/tokens", "Access tokens")}
+            {link("/settings/tags", "Tags")}
+        </nav>
+    }
+}
+
 /// Before anybody is signed in: one quiet column.
 pub fn gate(look: crate::visit::Look, body: AnyView) -> AnyView {
     view! {

@@ -69,7 +69,12 @@ async fn fill(bed: &Bed, database: &str) {
                 'Dr', 'Naomi', 'Achieng ' || n, 'Nao', 'female', 'married', 1950 + n % 60, 1 + n % 12, 1 + n % 28,
                 date '2010-01-01' + n, 'naomi' || n || '@example.org', '+254712' || 100000 + n, 'Sings alto.',
                 'achieng ' || n || ' naomi', 'naomi achieng ' || n || ' naomi' || n || '@example.org'
-           from generate_series(1, {MEMBERS}) n"
+           from generate_series(1, {MEMBERS}) n;
+         insert into {SCHEMA}.tags (id, name) select gen_random_uuid(), 'Group ' || n from generate_series(1, 20) n;
+         insert into {SCHEMA}.member_tags (member_id, tag_id, added_by)
+         select m.id, t.id, a.id
+           from {SCHEMA}.members m, {SCHEMA}.tags t, {SCHEMA}.admins a
+          where abs(hashtext(m.id::text || t.name)) % 10 = 0"
     );
     let mut connection = bed.connect(database).await;
     connection.execute(AssertSqlSafe(sql)).await.expect("they are added");
@@ -130,6 +135,7 @@ struct Member {
     notes: Option<String>,
     #[sqlx(rename = "photo_id")]
     photo_file_id: Option<Uuid>,
+    tags: Vec<String>,
     archived_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -150,6 +156,7 @@ async fn known(State((pool, sql)): State<(PgPool, String)>) -> Result<Json<Page>
         .bind(None::<String>)
         .bind(None::<Vec<Uuid>>)
         .bind(26_i64)
+        .bind(None::<String>)
         .fetch_all(&pool)
         .await;
     let mut items = rows.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
@@ -174,7 +181,7 @@ impl Pgbench {
         let script = tempfile::NamedTempFile::new().expect("a file");
         let text = format!(
             "\\if :prepared\n\\else\nprepare page as {sql};\n\\set prepared 1\n\\endif\n\
-             execute page(null, '{{}}', null, null, null, 26);\n"
+             execute page(null, '{{}}', null, null, null, 26, null);\n"
         );
         std::fs::write(script.path(), text).expect("it can be written");
         program.is_file().then_some(Self { program, script, password })

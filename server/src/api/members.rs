@@ -4,7 +4,7 @@ use super::{
     problem::Problem,
 };
 use crate::{files, router::AppState};
-use app::members::form::MemberForm;
+use app::{forms::rules::line, members::form::MemberForm, tags::form::NAME};
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
@@ -56,6 +56,9 @@ pub struct Member {
     notes: Option<String>,
     /// The file with their photo.
     photo_file_id: Option<Uuid>,
+    /// By name.
+    #[schema(example = json!(["Choir", "Needs a lift"]))]
+    tags: Vec<String>,
     /// Set once the member is archived, and in no list any more.
     archived_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
@@ -93,6 +96,7 @@ impl From<members::Member> for Member {
             birth_year: details.birth_year,
             notes: details.notes,
             photo_file_id: member.photo_id,
+            tags: details.tags,
             archived_at: member.archived_at,
             created_at: member.created_at,
             updated_at: member.updated_at,
@@ -183,6 +187,11 @@ pub struct MemberChanges {
     #[serde(default, deserialize_with = "patch")]
     #[schema(value_type = Option<String>, required = false, format = Uuid)]
     photo_file_id: Option<Option<String>>,
+    /// By name, in the place of all there are; those that the church does not have yet are made. Each has 50 characters
+    /// at most; case does not tell them apart.
+    #[serde(default, deserialize_with = "patch")]
+    #[schema(value_type = Option<Vec<String>>, required = false, max_items = 20, example = json!(["Choir", "Needs a lift"]))]
+    tags: Option<Option<Vec<String>>>,
 }
 
 impl MemberChanges {
@@ -209,6 +218,9 @@ impl MemberChanges {
         put(&mut form.birth_month, self.birth_month);
         put(&mut form.birth_year, self.birth_year);
         put(&mut form.notes, self.notes);
+        if let Some(tags) = self.tags {
+            form.tags = tags.unwrap_or_default();
+        }
     }
 }
 
@@ -258,6 +270,9 @@ pub struct ListQuery {
     /// Only members whose status is of this kind.
     #[param(pattern = "^(visitor|attender|member|staff|inactive)$", example = "member")]
     status: Option<String>,
+    /// Only members who bear the tag of this name; case does not matter.
+    #[param(min_length = 1, max_length = 50, example = "Choir")]
+    tag: Option<String>,
     /// How many at a time; 25 unless said.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u8>,
@@ -284,6 +299,7 @@ pub async fn list(Office(office): Office, Asked(asked): Asked<ListQuery>) -> Res
         search: search(asked.search)?,
         branch: asked.branch_id,
         kind: asked.status,
+        tag: asked.tag.map(named).transpose()?,
         after: part.after,
         limit: part.rows(),
     };
@@ -298,6 +314,12 @@ pub fn search(search: Option<String>) -> Result<String, Problem> {
         0..=200 => Ok(search),
         _ => Err(Problem::invalid("search", "Use at most 200 characters.")),
     }
+}
+
+/// The name of a tag, as they are stored.
+fn named(tag: String) -> Result<String, Problem> {
+    let name = line(&tag).filter(|name| name.chars().count() <= NAME);
+    name.ok_or_else(|| Problem::invalid("tag", format!("Use 1 to {NAME} characters.")))
 }
 
 /// Adds a member

@@ -27,6 +27,7 @@ mod problem;
 mod provisioning;
 mod repeats;
 mod statuses;
+mod tags;
 mod tenants;
 
 pub use limits::Limits;
@@ -76,6 +77,8 @@ fn calls(state: AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(files::add))
         .routes(routes!(files::find))
         .routes(routes!(statuses::list))
+        .routes(routes!(tags::list))
+        .routes(routes!(tags::find, tags::rename, tags::remove))
         .layer(from_fn(repeats::answer_the_same))
         .route_layer(from_fn_with_state(state.clone(), access::admit));
     let operator = OpenApiRouter::new()

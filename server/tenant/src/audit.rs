@@ -32,6 +32,30 @@ pub(crate) async fn record_own<T: Serialize>(
     write(connection, Some(viewer.admin_id), entry, before, after).await
 }
 
+/// The same for several records of one kind that were added at once.
+pub(crate) async fn record_added<T: Serialize>(
+    connection: &mut PgConnection,
+    editor: &Editor,
+    entity: &'static str,
+    added: &[(Uuid, T)],
+) -> Result<()> {
+    let (ids, after): (Vec<_>, Vec<_>) =
+        added.iter().map(|(id, record)| (*id, serde_json::to_value(record).unwrap_or_default())).unzip();
+    sqlx::query!(
+        "insert into audit_log (id, actor_id, action, entity, entity_id, after)
+         select a.id, $2, 'added', $3, a.entity_id, a.after
+           from unnest($1::uuid[], $4::uuid[], $5::jsonb[]) as a (id, entity_id, after)",
+        &added.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>(),
+        editor.0.admin_id,
+        entity,
+        &ids,
+        &after,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 async fn write<T: Serialize>(
     connection: &mut PgConnection,
     actor_id: Option<Uuid>,

@@ -56,8 +56,12 @@ impl Editor {
         &self.0
     }
 
-    /// Branches are of the whole church: changing them needs an editor of all of them.
+    pub fn is_of_all_branches(&self) -> bool {
+        self.0.branches.is_none()
+    }
+
+    /// Branches are of the whole church, and so are tags: changing them needs an editor of all branches.
     pub(crate) fn of_all_branches(&self) -> Result<(), Error> {
-        self.0.branches.is_none().then_some(()).ok_or(Error::Forbidden)
+        self.is_of_all_branches().then_some(()).ok_or(Error::Forbidden)
     }
 }

@@ -38,6 +38,7 @@ pub mod photos;
 pub mod repeats;
 pub mod schema;
 pub mod statuses;
+pub mod tags;
 
 mod audit;
 mod authority;

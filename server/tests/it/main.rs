@@ -26,5 +26,6 @@ mod servers;
 mod sessions;
 mod signup;
 mod start;
+mod tags;
 mod tenants;
 mod tokens;

@@ -8,6 +8,7 @@ use crate::{
     error::Rule,
     error::explained,
     photos::{self, Whose},
+    tags,
     version::unless_changed,
 };
 use chrono::{DateTime, NaiveDate, Utc};
@@ -42,6 +43,8 @@ pub struct Details {
     pub mobile_e164: Option<String>,
     pub home_phone: Option<String>,
     pub notes: Option<String>,
+    /// The names of tags, by name; those that are not known yet are made.
+    pub tags: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +72,7 @@ pub struct Listed {
     pub status_kind: String,
     pub email: Option<String>,
     pub mobile_e164: Option<String>,
+    pub tags: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +105,8 @@ pub struct Filter {
     pub search: String,
     pub branch: Option<Uuid>,
     pub status: Option<Uuid>,
+    /// The name of a tag.
+    pub tag: Option<String>,
     pub archived: bool,
     pub sort: Sort,
     pub descending: bool,
@@ -122,6 +128,8 @@ pub struct Slice {
     pub branch: Option<Uuid>,
     /// The kind of their status: visitor, attender, member, staff or inactive.
     pub kind: Option<String>,
+    /// The name of a tag.
+    pub tag: Option<String>,
     /// The last member of the part before.
     pub after: Option<Uuid>,
     pub limit: i64,
@@ -157,8 +165,12 @@ pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Member> 
 pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
     editor.0.may_see(details.branch_id)?;
     let mut tx = tenant.write(editor).await?;
+    tags::hold(&mut tx, &details.tags).await?;
     if !queries::save(&mut tx, id, details, false).await.map_err(explained(RULES))? {
         return Ok(());
+    }
+    if !details.tags.is_empty() {
+        tags::give(&mut tx, editor, id, &details.tags).await?;
     }
     audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(details)).await?;
     Ok(tx.commit().await?)
@@ -185,9 +197,13 @@ pub async fn change_pictured(
 ) -> Result<Option<Uuid>> {
     editor.0.may_see(details.branch_id)?;
     let mut tx = tenant.write(editor).await?;
+    tags::hold(&mut tx, &details.tags).await?;
     let before = queries::lock(&mut tx, &editor.0, id).await?;
     unless_changed(seen, before.updated_at)?;
     queries::save(&mut tx, id, details, true).await.map_err(explained(RULES))?;
+    if before.details.tags != details.tags {
+        tags::give(&mut tx, editor, id, &details.tags).await?;
+    }
     audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
     let of_no_use = match picture {
         photos::Change::Stays => None,

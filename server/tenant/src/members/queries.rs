@@ -29,6 +29,7 @@ struct Row {
     home_phone: Option<String>,
     notes: Option<String>,
     photo_id: Option<Uuid>,
+    tags: Vec<String>,
     branch_name: String,
     status_name: String,
     status_kind: String,
@@ -71,17 +72,24 @@ impl From<Row> for Member {
                 mobile_e164: row.mobile_e164,
                 home_phone: row.home_phone,
                 notes: row.notes,
+                tags: row.tags,
             },
         }
     }
 }
+
+// In all of these each tag is looked up by its key (`offset 0` sees to that): for the few of a page it is much less than
+// to join the tags of the church.
 
 pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filter) -> Result<Page> {
     let patterns = text::patterns(&filter.search);
     let items = sqlx::query_as!(
         Listed,
         r#"select m.id, m.first_name, m.last_name, m.preferred_name, b.name as branch_name,
-                  s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164
+                  s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164,
+                  array(select t.name
+                          from member_tags mt, lateral (select name from tags where id = mt.tag_id offset 0) t
+                         where mt.member_id = m.id order by lower(t.name)) as "tags!"
              from members m
              join branches b on b.id = m.branch_id
              join member_statuses s on s.id = m.status_id
@@ -90,6 +98,8 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
               and ($3::uuid is null or m.branch_id = $3)
               and ($4::uuid is null or m.status_id = $4)
               and ($5::uuid[] is null or m.branch_id = any ($5))
+              and ($10::text is null or exists (select from member_tags mt join tags t on t.id = mt.tag_id
+                                                where mt.member_id = m.id and lower(t.name) = lower($10)))
             order by case when $6 = 'branch' and not $7 then lower(b.name) end,
                      case when $6 = 'branch' and $7 then lower(b.name) end desc,
                      case when $6 = 'status' and not $7 then s.sort_order end,
@@ -108,6 +118,7 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
         filter.descending,
         PAGE,
         i64::from(filter.page) * PAGE,
+        filter.tag,
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -118,12 +129,15 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
               and m.search_text like all ($2)
               and ($3::uuid is null or m.branch_id = $3)
               and ($4::uuid is null or m.status_id = $4)
-              and ($5::uuid[] is null or m.branch_id = any ($5))"#,
+              and ($5::uuid[] is null or m.branch_id = any ($5))
+              and ($6::text is null or exists (select from member_tags mt join tags t on t.id = mt.tag_id
+                                                where mt.member_id = m.id and lower(t.name) = lower($6)))"#,
         filter.archived,
         &patterns,
         filter.branch,
         filter.status,
         viewer.branches.as_deref(),
+        filter.tag,
     )
     .fetch_one(connection)
     .await?;
@@ -137,7 +151,10 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
                   m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
                   m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
                   m.home_phone, m.notes, m.photo_id, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
-                  s.name as status_name, s.kind as status_kind
+                  s.name as status_name, s.kind as status_kind,
+                  array(select t.name
+                          from member_tags mt, lateral (select name from tags where id = mt.tag_id offset 0) t
+                         where mt.member_id = m.id order by lower(t.name)) as "tags!"
              from members m
              join branches b on b.id = m.branch_id
              join member_statuses s on s.id = m.status_id
@@ -147,6 +164,8 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
               and ($3::uuid is null or m.branch_id = $3)
               and ($4::text is null or s.kind = $4)
               and ($5::uuid[] is null or m.branch_id = any ($5))
+              and ($7::text is null or exists (select from member_tags mt join tags t on t.id = mt.tag_id
+                                                where mt.member_id = m.id and lower(t.name) = lower($7)))
             order by m.id
             limit $6"#,
         slice.after,
@@ -155,6 +174,7 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
         slice.kind,
         viewer.branches.as_deref(),
         slice.limit,
+        slice.tag,
     )
     .fetch_all(connection)
     .await?;
@@ -168,7 +188,10 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
                   m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
                   m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
                   m.home_phone, m.notes, m.photo_id, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
-                  s.name as status_name, s.kind as status_kind
+                  s.name as status_name, s.kind as status_kind,
+                  array(select t.name
+                          from member_tags mt, lateral (select name from tags where id = mt.tag_id offset 0) t
+                         where mt.member_id = m.id order by lower(t.name)) as "tags!"
              from members m
              join branches b on b.id = m.branch_id
              join member_statuses s on s.id = m.status_id

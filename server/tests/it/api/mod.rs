@@ -9,6 +9,7 @@ mod problems;
 mod repeats;
 mod schemathesis;
 mod signup;
+mod tags;
 mod tokens;
 
 use crate::harness::{Program, Said};
