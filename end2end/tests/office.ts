@@ -217,6 +217,8 @@ export async function walk(page: Page): Promise<string[]> {
       const ring = ringed.some((style) => style?.outlineStyle === "solid" && parseFloat(style.outlineWidth) >= 2);
       return { what: element === document.body ? "" : what, covered: !own, ring };
     });
+    // A date has stops of its own for day, month and year.
+    if (what && what === seen.at(-1)) continue;
     if (!what || seen.includes(what)) return seen;
     seen.push(what);
     expect({ covered, ring }, `${what} on ${page.url()}`).toEqual({ covered: false, ring: true });
