@@ -13,6 +13,7 @@ use crate::{
     router::{AppState, Parts, router},
     storage::Storage,
 };
+use axum::serve::ListenerExt;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -66,6 +67,9 @@ impl Running {
         let listening = |source| Error::Listen { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(listening)?;
         let addr = listener.local_addr().map_err(listening)?;
+        // What is written in parts, like the events of a run, must not wait for the other side to confirm the first:
+        // it does so after 40 ms.
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         metrics::recorder();
         let installation = Installation::open(&config).await?;
         let storage = Storage::open(&config, &installation.secret, addr)?;

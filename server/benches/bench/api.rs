@@ -135,6 +135,7 @@ struct Member {
     notes: Option<String>,
     #[sqlx(rename = "photo_id")]
     photo_file_id: Option<Uuid>,
+    #[sqlx(rename = "tags!")]
     tags: Vec<String>,
     archived_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,

@@ -8,7 +8,7 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get, serve::ListenerExt};
 use futures::future::join_all;
 use identity::Identity;
 use reqwest::{RequestBuilder, header};
@@ -80,6 +80,7 @@ pub async fn fixed_pool(bed: &Bed, email: &str) -> (String, String, PgPool) {
 pub async fn serve(router: Router) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}/")
 }
