@@ -71,7 +71,8 @@ async fn an_uploaded_file_becomes_the_photo_of_a_member() {
         program.patch(&at, json!({ "photoFileId": other })),
         program.patch(&at, json!({ "email": "naomi@example.org" }))
     );
-    (one.expect(200), two.expect(200));
+    one.expect(200);
+    two.expect(200);
     let now = program.get(&at).await.expect(200);
     assert_eq!((&now.body["photoFileId"], now.text("email")), (&other, "naomi@example.org"));
     assert_eq!(db.one::<i64>("select count(*) from files").await, 1, "the first is of no use any more");
