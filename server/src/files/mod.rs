@@ -165,7 +165,8 @@ impl Files {
 
     /// Puts a new picture, or none, in the place of the one there is: `set` writes down which it is, and says which
     /// file is of no use any more. An uploaded file becomes the picture: upright, small, and without what a camera
-    /// writes beside it.
+    /// writes beside it. A process that dies before `set` is done leaves the record as it was, and a file that is the
+    /// picture already; the same change again finishes it.
     pub async fn put_picture<F>(
         &self,
         tenant: &Tenant,
