@@ -58,8 +58,8 @@ impl Installation {
         let isolation = config.isolation.into();
         let servers = Servers::new(registry.clone(), secret.clone(), primary, options.clone());
         let upgrade = {
-            let (registry, secret, servers) = (registry.clone(), secret.clone(), servers.clone());
-            Box::new(move |id| upgrade(registry.clone(), secret.clone(), servers.clone(), id).boxed())
+            let (registry, servers) = (registry.clone(), servers.clone());
+            Box::new(move |id| upgrade(registry.clone(), servers.clone(), id).boxed())
         };
         let limits = config.limits();
         let identity = Identity::new(registry.clone(), secret.clone(), limits, isolation, oidc, upgrade);

@@ -1,10 +1,8 @@
 use super::{
     Servers,
-    databases::Role,
     failure::{self, Failure},
     steps::Result,
 };
-use identity::Secret;
 use registry::{
     Registry, TenantId,
     tenants::{self, Isolation},
@@ -12,24 +10,22 @@ use registry::{
 use tenant::schema;
 
 /// Brings an open tenant's tables, made by an older binary, to the version of this one. Whether they are now.
-pub async fn upgrade(registry: Registry, secret: Secret, servers: Servers, id: TenantId) -> bool {
-    let done = update(&registry, &secret, &servers, &id).await;
+pub async fn upgrade(registry: Registry, servers: Servers, id: TenantId) -> bool {
+    let done = update(&registry, &servers, &id).await;
     if let Err(failure) = &done {
         failure::logged("upgrade", failure);
     }
     done.is_ok()
 }
 
-async fn update(registry: &Registry, secret: &Secret, servers: &Servers, id: &TenantId) -> Result {
+async fn update(registry: &Registry, servers: &Servers, id: &TenantId) -> Result {
     let tenant = tenants::find(registry, id).await?;
     let unplaced = || Failure::lasting("The church has no place.", "no placement");
     let placement = tenant.placement.as_ref().ok_or_else(unplaced)?;
     let server = servers.find(placement.server.id).await?;
     match tenant.isolation {
         Isolation::Database => server.update_database(&placement.database).await?,
-        Isolation::Schema => {
-            server.make_schema(placement, &Role::of(id, tenant.role_version, secret)).await?;
-        }
+        Isolation::Schema => server.update_schema(placement, &id.own_name()).await?,
     }
     Ok(tenants::upgraded(registry, id, schema::version()).await?)
 }
