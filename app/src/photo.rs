@@ -13,10 +13,7 @@ use crate::{
     visit::SignedIn,
 };
 use leptos::prelude::*;
-use tenant::{
-    branches, members,
-    photos::{self, Whose},
-};
+use tenant::{branches, members, photos::Whose};
 use uuid::Uuid;
 
 /// A circle with the picture in it, over the initials; these are what is seen where there is none.
@@ -47,17 +44,25 @@ pub fn back(whose: Whose) -> String {
 /// The page on which a picture is chosen, with what is wrong with the one that was sent.
 pub async fn page(office: SignedIn, whose: Whose, errors: Errors) -> Answer {
     let viewer = office.admin.viewer();
-    let picture = photos::of(&office.tenant, viewer, whose).await?;
-    let (door, title, name, letters, here) = match whose {
+    let (picture, door, title, name, letters, here) = match whose {
         Whose::Member(id) => {
-            let details = members::find(&office.tenant, viewer, id).await?.details;
+            let members::Member { details, photo_id, .. } = members::find(&office.tenant, viewer, id).await?;
             let letters = initials(&details.first_name, &details.last_name);
             let name = format!("{} {}", details.first_name, details.last_name);
-            (Door::Members, format!("Photo of {name}"), name, letters, format!("/members/{id}/photo"))
+            (
+                photo_id,
+                Door::Members,
+                format!("Photo of {name}"),
+                name,
+                letters,
+                format!("/members/{id}/photo"),
+            )
         }
         Whose::Branch(id) => {
-            let name = branches::find(&office.tenant, viewer, id).await?.details.name;
+            let branch = branches::find(&office.tenant, viewer, id).await?;
+            let name = branch.details.name;
             (
+                branch.picture_id,
                 Door::Branches,
                 format!("Picture of {name}"),
                 name,

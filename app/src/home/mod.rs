@@ -13,13 +13,11 @@ use crate::{
 };
 use chrono::{Datelike, Timelike, Utc};
 use leptos::prelude::*;
-use std::collections::HashMap;
 use tenant::{
     dashboard::{self, Figures},
     members::{self, Filter, Listed, Sort},
-    photos::{self, Whose},
+    photos::Whose,
 };
-use uuid::Uuid;
 
 /// How many of the newest members are shown.
 const NEWEST: usize = 5;
@@ -30,8 +28,6 @@ pub async fn home(_visit: Visit, office: SignedIn) -> Answer {
     let figures = dashboard::figures(&office.tenant, viewer, &office.church.timezone).await?;
     let mut newest = members::list(&office.tenant, viewer, &newest).await?.items;
     newest.truncate(NEWEST);
-    let ids: Vec<_> = newest.iter().map(|member| member.id).collect();
-    let photos = photos::of_members(&office.tenant, viewer, &ids).await?;
     let body = view! {
         <div class="head">
             <div>
@@ -41,7 +37,7 @@ pub async fn home(_visit: Visit, office: SignedIn) -> Answer {
             <div class="bar"><a class="btn primary" href="/members/new">"Add a member"</a></div>
         </div>
         {tiles(&figures)}
-        <div class="two">{newest_members(newest, &photos)}{settle_in(&figures)}</div>
+        <div class="two">{newest_members(newest)}{settle_in(&figures)}</div>
     };
     Ok(Reply::room("Home", Door::Home, body))
 }
@@ -91,16 +87,15 @@ fn tiles(figures: &Figures) -> impl IntoView + use<> {
     }
 }
 
-fn newest_members(newest: Vec<Listed>, photos: &HashMap<Uuid, Uuid>) -> impl IntoView + use<> {
+fn newest_members(newest: Vec<Listed>) -> impl IntoView {
     let list = if newest.is_empty() {
         view! { <p class="muted mt-3.5">"Nobody is here yet. Add the first member, and you will find them here."</p> }.into_any()
     } else {
         let rows = newest.into_iter().map(|member| {
-            let photo = photos.get(&member.id).copied();
             let name = format!("{}, {}", member.last_name, member.first_name);
             view! {
                 <li>
-                    {avatar(Whose::Member(member.id), photo, false, initials(&member.first_name, &member.last_name))}
+                    {avatar(Whose::Member(member.id), member.photo_id, false, initials(&member.first_name, &member.last_name))}
                     <a class="clip" href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
                     <span class="clip" title=member.branch_name.clone()>{member.branch_name.clone()}</span>
                 </li>

@@ -13,15 +13,13 @@ use crate::{
 };
 use leptos::prelude::*;
 use serde::Deserialize;
-use std::collections::HashMap;
 use tenant::{
     branches::{self, Choice},
     members::{self, Filter, Listed, PAGE, Sort},
-    photos::{self, Whose},
+    photos::Whose,
     statuses::{self, Status},
     tags,
 };
-use uuid::Uuid;
 
 /// The state of the list, as the address holds it.
 #[derive(Clone, Default, Deserialize)]
@@ -94,8 +92,6 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let filter = query.filter();
     let viewer = office.admin.viewer();
     let found = members::list(&office.tenant, viewer, &filter).await?;
-    let ids: Vec<_> = found.items.iter().map(|member| member.id).collect();
-    let photos = photos::of_members(&office.tenant, viewer, &ids).await?;
     let branches = branches::choices(&office.tenant, viewer).await?;
     let statuses = statuses::list(&office.tenant, viewer).await?;
     let tags = tags::names(&office.tenant, viewer).await?;
@@ -114,7 +110,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let empty_church = nobody && !query.is_narrow() && !query.archived();
     let rows = match nobody {
         true => nothing(&query, may_edit),
-        false => table(found.items, &photos, &query, &office.church.country),
+        false => table(found.items, &query, &office.church.country),
     };
     let pages = pages(filter.page, PAGE, shown, found.total, |page| query.at_page(page));
     let body = view! {
@@ -206,7 +202,7 @@ fn nothing(query: &Query, may_edit: bool) -> AnyView {
     }
 }
 
-fn table(items: Vec<Listed>, photos: &HashMap<Uuid, Uuid>, query: &Query, country: &str) -> AnyView {
+fn table(items: Vec<Listed>, query: &Query, country: &str) -> AnyView {
     let (sort, descending) = query.sorted();
     let header = |column: Sort, words: &'static str| {
         let (aria, next) = match (sort == column, descending) {
@@ -221,11 +217,7 @@ fn table(items: Vec<Listed>, photos: &HashMap<Uuid, Uuid>, query: &Query, countr
         sort.name(),
         if descending { ", the other way round" } else { "" }
     );
-    let rows = items.into_iter().map(|member| {
-        let photo = photos.get(&member.id).copied();
-        row(member, photo, query.archived(), country)
-    });
-    let rows = rows.collect_view();
+    let rows = items.into_iter().map(|member| row(member, query.archived(), country)).collect_view();
     view! {
         <div class="card">
             <table class="list" role="table">
@@ -246,7 +238,7 @@ fn table(items: Vec<Listed>, photos: &HashMap<Uuid, Uuid>, query: &Query, countr
     .into_any()
 }
 
-fn row(member: Listed, photo: Option<Uuid>, archived: bool, country: &str) -> impl IntoView + use<> {
+fn row(member: Listed, archived: bool, country: &str) -> impl IntoView + use<> {
     let name = format!("{}, {}", member.last_name, member.first_name);
     let email =
         member.email.map(|email| view! { <span class="clip" title=email.clone()>{email.clone()}</span> });
@@ -255,7 +247,7 @@ fn row(member: Listed, photo: Option<Uuid>, archived: bool, country: &str) -> im
         <tr role="row" class:archived=archived>
             <td role="cell">
                 <span class="name">
-                    {avatar(Whose::Member(member.id), photo, false, initials(&member.first_name, &member.last_name))}
+                    {avatar(Whose::Member(member.id), member.photo_id, false, initials(&member.first_name, &member.last_name))}
                     <span class="min-w-0">
                         <a href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
                         {badges(&member.tags)}

@@ -5,7 +5,6 @@ use crate::{
     audit::{self, Entry},
 };
 use sqlx::PgConnection;
-use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Whose picture it is.
@@ -36,21 +35,6 @@ pub enum Change {
 /// The file with the picture, if there is one.
 pub async fn of(tenant: &Tenant, viewer: &Viewer, whose: Whose) -> Result<Option<Uuid>> {
     find(&mut *tenant.read(viewer).await?, viewer, whose).await
-}
-
-/// The pictures of those members who have one, for a list.
-pub async fn of_members(tenant: &Tenant, viewer: &Viewer, members: &[Uuid]) -> Result<HashMap<Uuid, Uuid>> {
-    let mut connection = tenant.read(viewer).await?;
-    let rows = sqlx::query!(
-        r#"select id, photo_id as "photo_id!"
-             from members
-            where id = any ($1) and photo_id is not null and ($2::uuid[] is null or branch_id = any ($2))"#,
-        members,
-        viewer.branches.as_deref(),
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.photo_id)).collect())
 }
 
 /// Puts a picture in the place of the one there is, or takes that away. The file that is of no use any more, if there

@@ -72,6 +72,7 @@ pub struct Listed {
     pub status_kind: String,
     pub email: Option<String>,
     pub mobile_e164: Option<String>,
+    pub photo_id: Option<Uuid>,
     pub tags: Vec<String>,
 }
 

@@ -86,7 +86,7 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
     let items = sqlx::query_as!(
         Listed,
         r#"select m.id, m.first_name, m.last_name, m.preferred_name, b.name as branch_name,
-                  s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164,
+                  s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164, m.photo_id,
                   array(select t.name
                           from member_tags mt, lateral (select name from tags where id = mt.tag_id offset 0) t
                          where mt.member_id = m.id order by lower(t.name)) as "tags!"
