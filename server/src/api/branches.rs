@@ -1,10 +1,12 @@
 use super::{
-    extract::{Asked, Body, Id, NewId, Office, Page, Part, Seen, Versioned, patch, put},
-    members::{ATTEMPTS, needing, search, without_picture},
+    docs::{needing, without_picture},
+    extract::{
+        Asked, Body, Id, NewId, Office, Page, Part, Seen, Versioned, on_top, overtaken, patch, put, search,
+    },
     pictures::Wanted,
     problem::Problem,
 };
-use crate::{files, router::AppState};
+use crate::router::AppState;
 use app::branches::form::BranchForm;
 use axum::{
     extract::State,
@@ -257,7 +259,7 @@ pub async fn change(
     let editor = office.admin.editor()?;
     let country = &office.church.country;
     let picture = Wanted::at("pictureFileId", changes.picture_file_id.take())?;
-    for _ in 0..ATTEMPTS {
+    on_top(|| async {
         let current = branches::find(&office.tenant, editor.viewer(), id).await?;
         let version = Version::from(current.updated_at);
         seen.allows(version)?;
@@ -265,16 +267,10 @@ pub async fn change(
         changes.clone().apply(&mut form);
         let (tenant, editor, details) = (&office.tenant, &editor, &form.details(country)?);
         let change = |picture| branches::change_pictured(tenant, editor, id, details, picture, Some(version));
-        match picture.write(&state.files, tenant, editor, current.picture_id, change).await {
-            // Somebody was faster: the change goes on top of theirs.
-            Err(files::Error::Tenant(tenant::Error::Changed)) => {}
-            done => {
-                done?;
-                return Ok(versioned(branches::find(tenant, editor.viewer(), id).await?));
-            }
-        }
-    }
-    Err(Problem::changed())
+        overtaken(picture.write(&state.files, tenant, editor, current.picture_id, change).await)
+    })
+    .await?;
+    Ok(versioned(branches::find(&office.tenant, editor.viewer(), id).await?))
 }
 
 /// Archives a branch

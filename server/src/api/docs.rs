@@ -15,7 +15,7 @@ use utoipa::{
     openapi::{
         Content, HttpMethod, OpenApi as Document, Ref, RefOr, Response as Described,
         path::{Operation, ParameterBuilder, ParameterIn},
-        schema::{ObjectBuilder, Type},
+        schema::{ObjectBuilder, Schema, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -161,4 +161,26 @@ fn problem(what: &str) -> Described {
     let mut response = Described::new(what);
     response.content.insert("application/problem+json".into(), RefOr::T(content));
     response
+}
+
+/// A picture is of something that is there already.
+pub fn without_picture(schema: RefOr<Schema>, field: &str) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.properties.remove(field);
+            RefOr::T(Schema::Object(object))
+        }
+        schema => schema,
+    }
+}
+
+/// A schema with fields that must be there.
+pub fn needing(schema: RefOr<Schema>, needed: &[&str]) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.required = needed.iter().map(|field| (*field).to_owned()).collect();
+            RefOr::T(Schema::Object(object))
+        }
+        schema => schema,
+    }
 }

@@ -1,5 +1,7 @@
 use super::problem::Problem;
+use crate::files;
 use axum::{
+    Json,
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
@@ -123,12 +125,36 @@ fn version(tag: &HeaderValue) -> Option<Version> {
     tag.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok()
 }
 
+/// How often a change is put on top of others that are made at the same moment.
+const ATTEMPTS: usize = 5;
+
+/// Reads and changes a record, and once more when somebody was faster: the change goes on top of theirs.
+pub async fn on_top<T, F>(change: impl Fn() -> F) -> Result<T, Problem>
+where
+    F: Future<Output = Result<Option<T>, Problem>>,
+{
+    for _ in 0..ATTEMPTS {
+        if let Some(done) = change().await? {
+            return Ok(done);
+        }
+    }
+    Err(Problem::changed())
+}
+
+/// Nothing when somebody was faster.
+pub fn overtaken<T>(done: Result<T, impl Into<files::Error>>) -> Result<Option<T>, Problem> {
+    match done.map_err(Into::into) {
+        Err(files::Error::Tenant(tenant::Error::Changed)) => Ok(None),
+        done => Ok(Some(done?)),
+    }
+}
+
 /// A record with its version, as `ETag`.
 pub struct Versioned<T>(pub Version, pub T);
 
 impl<T: Serialize> IntoResponse for Versioned<T> {
     fn into_response(self) -> Response {
-        ([(header::ETAG, format!("\"{}\"", self.0))], json(&self.1)).into_response()
+        ([(header::ETAG, format!("\"{}\"", self.0))], Json(self.1)).into_response()
     }
 }
 
@@ -165,14 +191,17 @@ pub struct Page<T> {
 
 impl<T: Serialize> IntoResponse for Page<T> {
     fn into_response(self) -> Response {
-        json(&self)
+        Json(self).into_response()
     }
 }
 
-/// An answer of JSON, written faster than by axum's `Json`: that writes through `BytesMut`, word by word.
-fn json(value: &impl Serialize) -> Response {
-    let bytes = serde_json::to_vec(value).expect("records are JSON");
-    ([(header::CONTENT_TYPE, "application/json")], bytes).into_response()
+/// What is searched for, of a length that somebody might type.
+pub fn search(search: Option<String>) -> Result<String, Problem> {
+    let search = search.unwrap_or_default();
+    match search.chars().count() {
+        0..=200 => Ok(search),
+        _ => Err(Problem::invalid("search", "Use at most 200 characters.")),
+    }
 }
 
 /// How many items a part holds, unless something else is asked for.

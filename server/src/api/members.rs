@@ -1,9 +1,12 @@
 use super::{
-    extract::{Asked, Body, Id, NewId, Office, Page, Part, Seen, Versioned, patch, put},
+    docs::{needing, without_picture},
+    extract::{
+        Asked, Body, Id, NewId, Office, Page, Part, Seen, Versioned, on_top, overtaken, patch, put, search,
+    },
     pictures::Wanted,
     problem::Problem,
 };
-use crate::{files, router::AppState};
+use crate::router::AppState;
 use app::{forms::rules::line, members::form::MemberForm, tags::form::NAME};
 use axum::{
     extract::State,
@@ -236,28 +239,6 @@ impl PartialSchema for NewMember {
 
 impl ToSchema for NewMember {}
 
-/// A picture is of something that is there already.
-pub fn without_picture(schema: RefOr<Schema>, field: &str) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.properties.remove(field);
-            RefOr::T(Schema::Object(object))
-        }
-        schema => schema,
-    }
-}
-
-/// A schema with fields that must be there.
-pub fn needing(schema: RefOr<Schema>, needed: &[&str]) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.required = needed.iter().map(|field| (*field).to_owned()).collect();
-            RefOr::T(Schema::Object(object))
-        }
-        schema => schema,
-    }
-}
-
 #[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -305,15 +286,6 @@ pub async fn list(Office(office): Office, Asked(asked): Asked<ListQuery>) -> Res
     };
     let rows = members::slice(&office.tenant, office.admin.viewer(), &slice).await?;
     Ok(part.page(rows, |member| member.id))
-}
-
-/// What is searched for, of a length that somebody might type.
-pub fn search(search: Option<String>) -> Result<String, Problem> {
-    let search = search.unwrap_or_default();
-    match search.chars().count() {
-        0..=200 => Ok(search),
-        _ => Err(Problem::invalid("search", "Use at most 200 characters.")),
-    }
 }
 
 /// The name of a tag, as they are stored.
@@ -372,7 +344,7 @@ pub async fn change(
     let editor = office.admin.editor()?;
     let country = &office.church.country;
     let picture = Wanted::at("photoFileId", changes.photo_file_id.take())?;
-    for _ in 0..ATTEMPTS {
+    on_top(|| async {
         let current = members::find(&office.tenant, editor.viewer(), id).await?;
         let version = Version::from(current.updated_at);
         seen.allows(version)?;
@@ -380,20 +352,11 @@ pub async fn change(
         changes.clone().apply(&mut form);
         let (tenant, editor, details) = (&office.tenant, &editor, &form.details(country)?);
         let change = |picture| members::change_pictured(tenant, editor, id, details, picture, Some(version));
-        match picture.write(&state.files, tenant, editor, current.photo_id, change).await {
-            // Somebody was faster: the change goes on top of theirs.
-            Err(files::Error::Tenant(tenant::Error::Changed)) => {}
-            done => {
-                done?;
-                return Ok(versioned(members::find(tenant, editor.viewer(), id).await?));
-            }
-        }
-    }
-    Err(Problem::changed())
+        overtaken(picture.write(&state.files, tenant, editor, current.photo_id, change).await)
+    })
+    .await?;
+    Ok(versioned(members::find(&office.tenant, editor.viewer(), id).await?))
 }
-
-/// How often a change is put on top of others that are made at the same moment.
-pub const ATTEMPTS: usize = 5;
 
 /// Archives a member
 ///

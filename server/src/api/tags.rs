@@ -1,6 +1,5 @@
 use super::{
-    extract::{Body, Id, Office, Seen, Versioned, patch, put},
-    members::ATTEMPTS,
+    extract::{Body, Id, Office, Seen, Versioned, on_top, overtaken, patch, put},
     problem::Problem,
 };
 use app::tags::form::TagForm;
@@ -81,22 +80,16 @@ pub async fn rename(
     Body(changes): Body<TagChanges>,
 ) -> Result<Versioned<Tag>, Problem> {
     let editor = office.admin.editor()?;
-    for _ in 0..ATTEMPTS {
+    on_top(|| async {
         let current = tags::find(&office.tenant, editor.viewer(), id).await?;
         let version = Version::from(current.updated_at);
         seen.allows(version)?;
         let mut form = TagForm::of(&current);
         put(&mut form.name, changes.name.clone());
-        match tags::rename(&office.tenant, &editor, id, &form.named()?, Some(version)).await {
-            // Somebody was faster: the change goes on top of theirs.
-            Err(tenant::Error::Changed) => {}
-            done => {
-                done?;
-                return Ok(versioned(tags::find(&office.tenant, editor.viewer(), id).await?));
-            }
-        }
-    }
-    Err(Problem::changed())
+        overtaken(tags::rename(&office.tenant, &editor, id, &form.named()?, Some(version)).await)
+    })
+    .await?;
+    Ok(versioned(tags::find(&office.tenant, editor.viewer(), id).await?))
 }
 
 /// Removes a tag
