@@ -2,7 +2,7 @@ use crate::{Error, Identity, Result, identity::Opening, session_store::WHO};
 use registry::{TenantId, runs, runs::RunStatus, sessions, tenants};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, time::Duration};
-use tenant::admins;
+use tenant::{Tenant, admins};
 use tokio::time::Instant;
 use tower_sessions::Session;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ impl Identity {
         match choices.as_slice() {
             [only] => self.open(session, only).await?,
             _ => {
-                session.cycle_id().await?;
+                renew(session).await?;
                 session.insert(Choice::KEY, &choices).await?;
             }
         }
@@ -132,12 +132,28 @@ impl Identity {
         }))
     }
 
-    /// The session gets a new id, so that one planted before the sign-in is worth nothing.
     async fn open(&self, session: &Session, choice: &Choice) -> Result<()> {
-        session.cycle_id().await?;
+        renew(session).await?;
         session.remove::<Vec<Choice>>(Choice::KEY).await?;
         session.insert(WHO, (&choice.tenant_id, choice.admin_id)).await?;
-        let tenant = self.tenant_of(&choice.tenant_id.parse()?).await?;
-        Ok(admins::signed_in(&tenant, choice.admin_id).await?)
+        note(self.tenant_of(&choice.tenant_id.parse()?).await?, choice.admin_id);
+        Ok(())
     }
+}
+
+/// The session gets a new id, so that one planted before the sign-in is worth nothing.
+async fn renew(session: &Session) -> Result<()> {
+    if session.id().is_some() {
+        session.cycle_id().await?;
+    }
+    Ok(())
+}
+
+/// Notes that an admin has signed in, while the answer is on its way.
+pub(crate) fn note(tenant: Tenant, admin_id: Uuid) {
+    tokio::spawn(async move {
+        if let Err(error) = admins::signed_in(&tenant, admin_id).await {
+            tracing::warn!(tenant = tenant.id(), %error, "a sign-in was not noted");
+        }
+    });
 }

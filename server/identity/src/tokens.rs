@@ -1,6 +1,6 @@
 //! Tokens of our own: an access token for fifteen minutes, and a refresh token that is used once.
 
-use crate::{Error, Identity, Result, SignedIn, seal::random};
+use crate::{Error, Identity, Result, SignedIn, seal::random, sign_in::note};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, encode};
@@ -8,7 +8,6 @@ use registry::tokens::{self, Family, Kept, Rotated};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, time::Duration};
-use tenant::admins;
 use uuid::Uuid;
 
 /// How long an access token is good.
@@ -85,7 +84,7 @@ impl Identity {
         let family =
             Family { id: Uuid::now_v7(), tenant_id: chosen.tenant_id.parse()?, admin_id: chosen.admin_id };
         let signed_in = self.of_family(&family).await?;
-        admins::signed_in(&signed_in.tenant, family.admin_id).await?;
+        note(signed_in.tenant.clone(), family.admin_id);
         let tokens = self.new_tokens(&family).await?;
         let kept = asked.map(|asked| self.keep(asked, &family, &tokens));
         let shown = digest_of(&tokens.refresh);

@@ -86,7 +86,7 @@ pub async fn with_email(tenant: &Tenant, email: &str) -> Result<Option<Uuid>> {
 pub async fn signed_in(tenant: &Tenant, id: Uuid) -> Result<()> {
     let mut connection = tenant.connect().await?;
     sqlx::query!(
-        // Nobody waits for the disk to hear of it.
+        // The disk need not hear of it at once: the session, which is written at the same moment, would wait for that.
         "with soft as (select set_config('synchronous_commit', 'off', true))
          update admins set last_login_at = now() from soft where id = $1",
         id,
