@@ -44,11 +44,15 @@ pub struct Registry {
 impl Registry {
     /// Connects with at most `connections` connections, and migrates.
     pub async fn open(options: PgConnectOptions, connections: u32) -> Result<Self> {
+        let options = options
+            // What a statement says is nobody's business but the database's.
+            .disable_statement_logging()
+            // Few statements, all by a key: each is planned once, not anew for its first five times.
+            .options([("plan_cache_mode", "force_generic_plan")]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
-            // What a statement says is nobody's business but the database's.
-            .connect_with(options.disable_statement_logging())
+            .connect_with(options)
             .await?;
         MIGRATIONS.run(&pool).await?;
         // No tenant's role may look in. At each start: whoever restores a dump opens the door again.
