@@ -10,14 +10,14 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use futures::stream::{self, Stream};
+use futures::stream::{self, Stream, StreamExt};
 use registry::{
     Registry,
     changes::{Change, Subscription},
     runs::{self, RunStatus},
 };
 use serde::Serialize;
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, future::ready, time::Duration};
 use uuid::Uuid;
 
 /// One event for every change, each with the whole state: whoever comes late or comes back (then the
@@ -38,54 +38,41 @@ where
 {
     // Subscribed before the first look, so that nothing falls in between.
     let changes = state.changes.subscribe();
-    runs::progress(&state.registry, run_id).await?;
+    let first = runs::progress(&state.registry, run_id).await?;
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-    Ok(Sse::new(follow::<T>(state.registry.clone(), changes, run_id)).keep_alive(keep_alive).into_response())
-}
-
-enum Watching {
-    First,
-    Told(runs::Progress),
+    Ok(Sse::new(follow::<T>(state.registry.clone(), changes, first)).keep_alive(keep_alive).into_response())
 }
 
 fn follow<T>(
     registry: Registry,
     changes: Subscription,
-    run_id: Uuid,
+    first: runs::Progress,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send
 where
     T: From<runs::Progress> + Serialize + Send + 'static,
 {
-    stream::unfold((changes, Watching::First), move |(mut changes, told)| {
+    let later = stream::unfold((changes, first.clone()), move |(mut changes, told)| {
         let registry = registry.clone();
         async move {
-            if let Watching::Told(run) = &told
-                && matches!(run.status, RunStatus::Succeeded | RunStatus::Failed)
-            {
+            if matches!(told.status, RunStatus::Succeeded | RunStatus::Failed) {
                 return None;
             }
-            let mut first = matches!(told, Watching::First);
             loop {
-                if !first {
-                    match changes.next().await? {
-                        Change::Run(changed) if changed == run_id => {}
-                        Change::Unheard => {}
-                        _ => continue,
-                    }
+                match changes.next().await? {
+                    Change::Run(changed) if changed == told.run_id => {}
+                    Change::Unheard => {}
+                    _ => continue,
                 }
-                first = false;
                 // A registry that is away for a moment is asked again at the next change.
-                let Ok(run) = runs::progress(&registry, run_id).await else { continue };
-                if matches!(&told, Watching::Told(before) if *before == run) {
-                    continue;
+                let Ok(run) = runs::progress(&registry, told.run_id).await else { continue };
+                if run != told {
+                    return Some((run.clone(), (changes, run)));
                 }
-                let event = Event::default()
-                    .event("progress")
-                    .id(run.seq.to_string())
-                    .json_data(T::from(run.clone()))
-                    .unwrap_or_default();
-                return Some((Ok(event), (changes, Watching::Told(run))));
             }
         }
+    });
+    stream::once(ready(first)).chain(later).map(|run| {
+        let event = Event::default().event("progress").id(run.seq.to_string());
+        Ok(event.json_data(T::from(run)).unwrap_or_default())
     })
 }

@@ -1,5 +1,12 @@
-use sqlx::{ConnectOptions, PgPool, migrate::Migrator, postgres::PgConnectOptions, postgres::PgPoolOptions};
+use sqlx::{
+    ConnectOptions, Connection, PgPool, migrate::Migrator, postgres::PgConnectOptions,
+    postgres::PgPoolOptions,
+};
 use std::time::Duration;
+
+/// A connection that was not used for so long is asked whether it is still good before it is used. It is asked each
+/// time when it is given back, too.
+const REST: Duration = Duration::from_secs(1);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../registry-migrations");
 
@@ -52,6 +59,15 @@ impl Registry {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false)
+            .before_acquire(|connection, before| {
+                Box::pin(async move {
+                    if before.idle_for > REST {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await?;
         MIGRATIONS.run(&pool).await?;

@@ -4,6 +4,7 @@ use super::{
     stock,
 };
 use chrono::Utc;
+use futures::FutureExt;
 use registry::{
     Registry,
     changes::{Change, Changes, Subscription},
@@ -32,10 +33,7 @@ impl Worker {
     /// Works, and returns when told to stop and the runs in hand are done.
     pub async fn run(self) {
         let mut loops = JoinSet::new();
-        for _ in 0..AT_ONCE {
-            let (tools, changes, stop) = (self.tools.clone(), self.changes.subscribe(), self.stop.clone());
-            loops.spawn(async move { work(tools, changes, stop).await });
-        }
+        loops.spawn(work(self.tools.clone(), self.changes.subscribe(), self.stop.clone()));
         loops.spawn(stock::keep(self.tools.clone(), self.changes.subscribe(), self.stop.clone()));
         loops.spawn(self.tools.servers.clone().watch(self.stop.clone()));
         loops.spawn(housekeeping(self.tools, self.stop));
@@ -43,16 +41,24 @@ impl Worker {
     }
 }
 
+/// Claims what waits while there is room for it. One looks for all: if each did who has nothing to do, a burst of
+/// signups would be a burst of claims in vain.
 async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) {
+    let mut in_hand = JoinSet::new();
     while !stop.is_cancelled() {
+        while in_hand.try_join_next().is_some() {}
+        if in_hand.len() == AT_ONCE {
+            in_hand.join_next().await;
+        }
+        // To look once is enough for all that was announced until now.
+        while announced(&mut changes).now_or_never().is_some() {}
         match runs::claim(&tools.registry).await {
-            Ok(Some(run)) => tokio::select! {
-                () = carry_out(&tools, &run) => {}
-                () = asked_to_hurry(&stop) => hand_back(&tools, &run).await,
-            },
+            Ok(Some(run)) => drop(in_hand.spawn(see_through(tools.clone(), run, stop.clone()))),
             Ok(None) => tokio::select! {
                 () = stop.cancelled() => {}
                 () = announced(&mut changes) => {}
+                // A run that is postponed is due sooner than was known.
+                Some(_) = in_hand.join_next() => {}
                 () = time::sleep(until_due(&tools).await) => {}
             },
             Err(error) => {
@@ -63,6 +69,14 @@ async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) 
                 }
             }
         }
+    }
+    while in_hand.join_next().await.is_some() {}
+}
+
+async fn see_through(tools: Tools, run: Claimed, stop: CancellationToken) {
+    tokio::select! {
+        () = carry_out(&tools, &run) => {}
+        () = asked_to_hurry(&stop) => hand_back(&tools, &run).await,
     }
 }
 
