@@ -1,12 +1,5 @@
-use sqlx::{
-    ConnectOptions, Connection, PgPool, migrate::Migrator, postgres::PgConnectOptions,
-    postgres::PgPoolOptions,
-};
+use sqlx::{ConnectOptions, PgPool, migrate::Migrator, postgres::PgConnectOptions, postgres::PgPoolOptions};
 use std::time::Duration;
-
-/// A connection that was not used for so long is asked whether it is still good before it is used. It is asked each
-/// time when it is given back, too.
-const REST: Duration = Duration::from_secs(1);
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../registry-migrations");
 
@@ -54,20 +47,11 @@ impl Registry {
         let options = options
             // What a statement says is nobody's business but the database's.
             .disable_statement_logging()
-            // Few statements, all by a key: each is planned once, not anew for its first five times.
+            // Each statement is planned once, not anew for its first five times: what is asked for changes little.
             .options([("plan_cache_mode", "force_generic_plan")]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))
-            .test_before_acquire(false)
-            .before_acquire(|connection, before| {
-                Box::pin(async move {
-                    if before.idle_for > REST {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
             .connect_with(options)
             .await?;
         MIGRATIONS.run(&pool).await?;
