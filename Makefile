@@ -1,10 +1,10 @@
 # `make` lists what there is; the work is done by the scripts in .make/.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run build dev test lint bench soak chaos sqlx clean
+.PHONY: help setup run build dev test lint advisories bench soak chaos sqlx clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: ## get what is missing to build and run
 	@.make/setup.sh run
@@ -25,6 +25,10 @@ test: ## everything: format, lints, walls between crates, queries, Rust tests, b
 lint: ## what can be said about the code without running it
 	@.make/setup.sh test
 	@.make/lint.sh
+
+advisories: ## ask RustSec whether a dependency has a known vulnerability; needs the network
+	@.make/setup.sh advisories
+	@.make/advisories.sh
 
 bench: build ## measure, each figure beside its floor; also written to target/bench.json
 	@.make/bench.sh

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Gets what is missing to build and run Vestry: `setup.sh run`, or to test it as well: `setup.sh test`.
+# Gets what is missing to build and run Vestry: `setup.sh run`, or to test it as well: `setup.sh test`. `setup.sh advisories`
+# gets cargo-deny only.
 # What is there already costs a look: no network, about a second.
 . "$(dirname "$0")/lib.sh"
 
@@ -47,13 +48,15 @@ cargo_tool() {
     rm -rf "$build"
 }
 
+cargo_deny() {
+    cargo_tool cargo-deny $cargo_deny "which checks the licences of dependencies" "about 4 minutes" --locked
+}
+
 cargo_tools() {
     cargo_tool cargo-leptos $cargo_leptos "which builds the browser's and the server's part together" "about 7 minutes" \
         --locked --features no_downloads
     cargo_tool wasm-bindgen-cli "$wasm_bindgen" "which joins WebAssembly and JavaScript" "about a minute"
-    if [ "$for_what" = test ]; then
-        cargo_tool cargo-deny $cargo_deny "which checks the licences of dependencies" "about 4 minutes" --locked
-    fi
+    if [ "$for_what" = test ]; then cargo_deny; fi
 }
 
 # npm_packages FOLDER WHAT: what its lock file names, when that has changed.
@@ -75,6 +78,10 @@ fonts() {
 }
 
 compilers
+if [ "$for_what" = advisories ]; then
+    cargo_deny
+    exit
+fi
 .make/wasm-target.sh
 cargo_tools
 npm_packages style "Tailwind, wasm-opt and the typefaces"
