@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cargo_leptos=0.3.10
 cargo_deny=0.20.2
 wasm_bindgen=$(awk -F'"' '/^name = "wasm-bindgen"$/ { getline; print $2 }' Cargo.lock)
-oldest_rust=1.95
+oldest_rust=$(awk -F'"' '$1 == "rust-version = " { print $2; exit }' Cargo.toml)
 oldest_node=20
 oldest_python=3.10
 
