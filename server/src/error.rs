@@ -3,6 +3,12 @@ use std::{net::SocketAddr, path::PathBuf};
 /// Why Vestry does not start, in words for the operator, with the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(".env cannot be read ({0}): make it readable, or remove it")]
+    EnvFile(std::io::Error),
+    #[error(
+        ".env, line {0}: this is not a setting. Write NAME=value, and put a value with spaces, quotes, $ or \\ in 'single quotes'"
+    )]
+    EnvFileLine(usize),
     #[error(
         "{addr} cannot be listened on ({source}): stop what uses it, or set VESTRY_ADDR to another address"
     )]

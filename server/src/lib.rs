@@ -3,6 +3,7 @@
 //! | module | knows |
 //! | --- | --- |
 //! | `config` | what can be set, and its defaults |
+//! | `env_file` | settings from `.env` |
 //! | `installation` | the registry, the secret and the embedded PostgreSQL, opened together |
 //! | `provisioning` | how a tenant is made, step by step |
 //! | `billing` | how an open church becomes a customer of Stripe |
@@ -22,6 +23,7 @@
 pub mod billing;
 pub mod commands;
 pub mod config;
+pub mod env_file;
 pub mod files;
 pub mod installation;
 pub mod provisioning;

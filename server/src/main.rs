@@ -2,6 +2,7 @@ use clap::Parser;
 use server::{
     commands::{keys, servers, tenants},
     config::{Command, Config, Log},
+    env_file,
     installation::Installation,
     serve,
 };
@@ -10,6 +11,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Several crates speak TLS; all of them by ring.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    // Before clap reads the environment, and before the runtime starts threads.
+    if let Err(error) = env_file::load() {
+        return fail(&error);
+    }
     let config = Config::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "info,sqlx=warn,sqlx::postgres::notice=off,tower_sessions=error".into());
@@ -48,9 +53,11 @@ fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("vestry: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(&error),
     }
+}
+
+fn fail(error: &server::Error) -> ExitCode {
+    eprintln!("vestry: {error}");
+    ExitCode::FAILURE
 }

@@ -113,3 +113,63 @@ async fn it_tells_whether_it_lives_and_is_ready() {
     assert_eq!(page.header("cache-control"), "no-store");
     assert!(!page.header("x-request-id").is_empty());
 }
+
+/// What the binary complains of at once, started in a folder with this `.env`.
+async fn complaint(folder: &Path, env_file: &str, environment: &[(&str, &str)]) -> String {
+    std::fs::write(folder.join(".env"), env_file).expect("written");
+    let mut command = binary(folder);
+    command.args(["--addr", "127.0.0.1:0"]).envs(environment.iter().copied());
+    let output = command.output().await.expect("it runs");
+    assert!(!output.status.success());
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_come_from_a_file_unless_the_environment_has_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let url = "VESTRY_REGISTRY_URL='postgres://x@127.0.0.1:1/x' # comment\n";
+    let said = complaint(folder, url, &[]).await;
+    assert!(said.contains("VESTRY_SECRET_KEY is missing"), "the file is read: {said}");
+    let said = complaint(folder, &format!("{url}VESTRY_SECRET_KEY=short\n"), &[]).await;
+    assert!(said.contains("VESTRY_SECRET_KEY is too short"), "all of it: {said}");
+    let said = complaint(folder, url, &[("VESTRY_REGISTRY_URL", "nonsense")]).await;
+    assert!(said.contains("VESTRY_REGISTRY_URL is not the address"), "the environment wins: {said}");
+    let said = complaint(folder, "\u{feff}VESTRY_REGISTRY_URL=nonsense\r\n", &[]).await;
+    assert!(said.contains("VESTRY_REGISTRY_URL is not the address"), "an editor's byte order mark: {said}");
+
+    // The file of a folder above is somebody else's.
+    std::fs::create_dir(folder.join("below")).expect("made");
+    std::fs::write(folder.join("below/file"), "").expect("written");
+    let mut command = binary(&folder.join("below"));
+    let output = command.args(["--addr", "127.0.0.1:0", "--data-dir", "file/data"]).output().await;
+    let said = String::from_utf8_lossy(&output.expect("it runs").stderr).into_owned();
+    assert!(said.contains("set VESTRY_DATA_DIR"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_env_file_that_cannot_be_read_is_refused_without_quoting_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    for malformed in [
+        "VESTRY_SECRET_KEY: hunter2",
+        "VESTRY_SECRET_KEY",
+        "VESTRY_SECRET_KEY hunter2 # comment",
+        "VESTRY_SECRET_KEY=hunter2 and more",
+        "VESTRY_SECRET_KEY='hunter2",
+        "VESTRY_SECRET_KEY=hunter2\\q",
+        "VESTRY_SECRET_KEY=hunter2\0",
+    ] {
+        // A value may span lines.
+        let file = format!("# hunter2\nNOTE='hunter2\nhunter2'\n\n{malformed}\nVESTRY_API_RATE=100\n");
+        let said = complaint(folder, &file, &[]).await;
+        assert!(said.starts_with("vestry: .env, line 5:"), "{malformed}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    std::fs::remove_file(folder.join(".env")).expect("removed");
+    std::fs::create_dir(folder.join(".env")).expect("made");
+    let output = binary(folder).args(["--addr", "127.0.0.1:0"]).output().await.expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.starts_with("vestry: .env cannot be read"), "{said}");
+}
