@@ -71,6 +71,11 @@ pub struct Config {
     #[arg(long, env = "VESTRY_PUBLIC_URL", global = true)]
     pub public_url: Option<String>,
 
+    /// Where the source code of this version can be downloaded: linked at the foot of every page, as the AGPL asks
+    /// of whoever runs a modified version.
+    #[arg(long, env = "VESTRY_SOURCE_URL", global = true)]
+    pub source_url: Option<String>,
+
     /// Stripe's secret key (sk_…), or a restricted one (rk_…) that may write customers and subscriptions.
     /// Unset: trials without billing.
     #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true, global = true)]
@@ -220,6 +225,20 @@ impl Config {
         let keys = Jwks::new(keys, self.oidc_pause).map_err(Error::OidcClient)?;
         let trimmed = |value: String| value.trim().to_owned();
         Ok(Some(Oidc::new(trimmed(issuer), trimmed(audience), claim.map(trimmed), keys)))
+    }
+
+    /// Returns where the source code is offered: the setting, or else the package's `repository`, which need not be set
+    /// either.
+    pub fn source_url(&self) -> Result<Option<String>, Error> {
+        let url = self.source_url.as_deref().unwrap_or(env!("CARGO_PKG_REPOSITORY")).trim();
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let parsed: reqwest::Url = url.parse().map_err(|_| Error::SourceUrl)?;
+        match parsed.scheme() {
+            "https" | "http" => Ok(Some(parsed.into())),
+            _ => Err(Error::SourceUrl),
+        }
     }
 
     /// Whether browsers reach us over https, and cookies may insist on it.

@@ -63,6 +63,8 @@ pub enum Error {
         "the issuer of tokens cannot be called over TLS ({}): install the system's root certificates (package ca-certificates)", causes(.0)
     )]
     OidcClient(reqwest::Error),
+    #[error("VESTRY_SOURCE_URL is not an address: it looks like https://code.example.org/vestry")]
+    SourceUrl,
     #[error("the template of new databases could not be made: {0}")]
     Template(String),
     /// An operator's command that cannot be carried out.

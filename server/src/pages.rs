@@ -145,6 +145,7 @@ async fn render(
         office: office.clone(),
         request_id: request_id.to_owned(),
         exact: visit.path().matches('/').count() <= 1,
+        source_url: state.source_url.clone(),
     };
     let app = move || {
         let asked = page(visit.clone(), doors.clone(), office.clone());

@@ -43,6 +43,8 @@ pub struct Parts {
     pub identity: Identity,
     pub leptos: LeptosOptions,
     pub operator_token: Option<Arc<str>>,
+    /// Where the source code is offered.
+    pub source_url: Option<Arc<str>>,
     pub files: Files,
     pub limits: Arc<api::Limits>,
 }

@@ -71,6 +71,7 @@ impl Running {
         // it does so after 40 ms.
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         metrics::recorder();
+        let source_url = config.source_url()?;
         let installation = Installation::open(&config).await?;
         let storage = Storage::open(&config, &installation.secret, addr)?;
         let stop = CancellationToken::new();
@@ -95,6 +96,7 @@ impl Running {
             identity: installation.identity.clone(),
             leptos: leptos_options(),
             operator_token: config.operator_token.as_deref().map(Into::into),
+            source_url: source_url.map(Into::into),
             files: files.clone(),
             limits,
         });

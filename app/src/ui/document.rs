@@ -6,6 +6,7 @@ use crate::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use leptos::{hydration::HydrationScripts, nonce::use_nonce, prelude::*};
 use leptos_axum::ResponseOptions;
+use std::sync::Arc;
 
 /// What stands around every page.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub struct Surroundings {
     pub request_id: String,
     /// Whether the address is that of a room itself, not of a page below it.
     pub exact: bool,
+    /// Where the source code is offered.
+    pub source_url: Option<Arc<str>>,
 }
 
 /// The whole document for what a page answers. A redirect is an empty one.
@@ -71,11 +74,12 @@ fn html(page: Page, around: &Surroundings) -> AnyView {
         }
         _ => format!("{} · Vestry", page.title),
     };
+    let source_url = around.source_url.as_deref();
     let framed = match (&around.office, page.frame) {
         (Some(office), Frame::Room { door, narrow }) => {
-            frame::room(office, around.look, door, around.exact, narrow, page.body)
+            frame::room(office, around.look, door, around.exact, narrow, source_url, page.body)
         }
-        _ => frame::gate(around.look, page.body),
+        _ => frame::gate(around.look, source_url, page.body),
     };
     let stylesheet = format!("/{}/vestry.css", around.options.site_pkg_dir);
     view! {

@@ -21,6 +21,7 @@ pub fn room(
     door: Door,
     exact: bool,
     narrow: bool,
+    source_url: Option<&str>,
     body: AnyView,
 ) -> AnyView {
     let admin = &office.admin;
@@ -69,6 +70,7 @@ pub fn room(
                 <Menu>{account}</Menu>
             </header>
             <main id="main" class="body" class:narrow=narrow tabindex="-1">{body}</main>
+            {offer_source(source_url)}
             <div class="toasts" role="status">{look.flash.map(toast)}</div>
         </div>
     }
@@ -89,7 +91,7 @@ pub fn settings(here: &'static str) -> impl IntoView {
 }
 
 /// Before anybody is signed in: one quiet column.
-pub fn gate(look: crate::visit::Look, body: AnyView) -> AnyView {
+pub fn gate(look: crate::visit::Look, source_url: Option<&str>, body: AnyView) -> AnyView {
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
         <div class="gate">
@@ -98,10 +100,19 @@ pub fn gate(look: crate::visit::Look, body: AnyView) -> AnyView {
                 {look.flash.map(toast)}
                 {body}
             </main>
-            <footer>"Open source. Your data can leave with you at any time."</footer>
+            {offer_source(source_url)}
         </div>
     }
     .into_any()
+}
+
+/// Offers the source code to every user, as section 13 of the AGPL asks of a modified version.
+fn offer_source(url: Option<&str>) -> impl IntoView {
+    let how = match url {
+        Some(url) => view! { <a href=url.to_owned()>"Get the source code"</a> }.into_any(),
+        None => "Ask your Vestry provider for the source code.".into_any(),
+    };
+    view! { <footer class="source">"Vestry is open-source software. "{how}</footer> }
 }
 
 fn themes(chosen: Theme) -> impl IntoView {

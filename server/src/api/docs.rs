@@ -13,7 +13,7 @@ use axum::{
 use utoipa::{
     OpenApi, PartialSchema, ToSchema,
     openapi::{
-        Content, HttpMethod, OpenApi as Document, Ref, RefOr, Response as Described,
+        Content, ExternalDocs, HttpMethod, OpenApi as Document, Ref, RefOr, Response as Described,
         path::{Operation, ParameterBuilder, ParameterIn},
         schema::{ObjectBuilder, Schema, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -48,8 +48,13 @@ pub fn frame() -> Document {
 }
 
 /// Serves the document and the page.
-pub fn router(mut document: Document) -> Router<AppState> {
+pub fn router(mut document: Document, source_url: Option<&str>) -> Router<AppState> {
     complete(&mut document);
+    document.external_docs = source_url.map(|url| {
+        let mut docs = ExternalDocs::new(url);
+        docs.description = Some("Source code".into());
+        docs
+    });
     let page = SwaggerUi::new("/api/docs")
         .config(Config::new(["/api/openapi.json"]).try_it_out_enabled(true).validator_url("none"));
     let document = get(async move || Json(document));

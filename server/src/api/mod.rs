@@ -54,6 +54,7 @@ const BODY: usize = 256 * 1024;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 pub fn router(state: AppState) -> Router<AppState> {
+    let source_url = state.source_url.clone();
     let calls = calls(state.clone()).route("/{*rest}", any(not_found)).layer(
         ServiceBuilder::new()
             .layer(from_fn(problem::render))
@@ -63,7 +64,7 @@ pub fn router(state: AppState) -> Router<AppState> {
             .layer(from_fn_with_state(state, access::slow_down)),
     );
     let (router, document) = OpenApiRouter::with_openapi(docs::frame()).nest("/api", calls).split_for_parts();
-    router.merge(docs::router(document))
+    router.merge(docs::router(document, source_url.as_deref()))
 }
 
 fn calls(state: AppState) -> OpenApiRouter<AppState> {

@@ -25,6 +25,7 @@ mod ready;
 mod servers;
 mod sessions;
 mod signup;
+mod source;
 mod start;
 mod tags;
 mod tenants;
