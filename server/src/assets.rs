@@ -7,15 +7,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use rust_embed::{EmbeddedFile, RustEmbed};
-use std::{borrow::Cow, sync::LazyLock};
+use std::{borrow::Cow, env, sync::LazyLock};
 
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../target/site"]
 struct Site;
 
+/// Whether cargo-leptos watches the sources (`make dev`) and rewrites the files while this process serves them. A debug build
+/// reads them from disk at each request; a release build carries them inside.
+pub static WATCHED: LazyLock<bool> =
+    LazyLock::new(|| cfg!(debug_assertions) && env::var_os("LEPTOS_WATCH").is_some());
+
 /// The folder of scripts and styles as the browser knows it. Its name changes with what is in it, so
 /// that everything below it may be kept forever.
 pub static PKG: LazyLock<String> = LazyLock::new(|| {
+    // A hash of what is there now would name older files after the next change.
+    if *WATCHED {
+        return "pkg".into();
+    }
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     let mut names: Vec<_> = Site::iter().filter(|name| name.starts_with("pkg/")).collect();
     names.sort();
@@ -65,7 +74,7 @@ fn file(path: &str, headers: &HeaderMap, keep: &'static str) -> Response {
     };
     let mut response = Response::builder()
         .header(header::CONTENT_TYPE, content_type(path))
-        .header(header::CACHE_CONTROL, keep)
+        .header(header::CACHE_CONTROL, if *WATCHED { "no-store" } else { keep })
         .header(header::VARY, "accept-encoding");
     if let Some(coding) = coding {
         response = response.header(header::CONTENT_ENCODING, coding);

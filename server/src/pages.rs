@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use leptos::prelude::*;
+use leptos::{config::Env, prelude::*};
 use serde::Deserialize;
 use std::{collections::HashMap, net::SocketAddr, pin::Pin, sync::Arc};
 use tower_http::request_id::RequestId;
@@ -211,13 +211,18 @@ pub async fn theme(headers: HeaderMap, Form(chosen): Form<Chosen>) -> Response {
         .into_response()
 }
 
-/// The options of Leptos: everything is known here, nothing is read from the environment.
+/// The options of Leptos: known here, but for what `make dev` sets in the environment.
 pub fn leptos_options() -> LeptosOptions {
     // An error says that another server of this process has done it.
     let _ = Executor::init_tokio();
-    LeptosOptions::builder()
+    let options = LeptosOptions::builder()
         .output_name("vestry")
         .site_root("target/site")
-        .site_pkg_dir(assets::PKG.as_str())
-        .build()
+        .site_pkg_dir(assets::PKG.as_str());
+    if !*assets::WATCHED {
+        return options.env(Env::PROD).build();
+    }
+    // cargo-leptos says on which port it announces changes.
+    let port = std::env::var("LEPTOS_RELOAD_PORT").ok().and_then(|port| port.parse().ok());
+    options.env(Env::DEV).reload_port(port.unwrap_or(3001)).build()
 }

@@ -4,7 +4,12 @@ use crate::{
     visit::{Look, SignedIn, Theme},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use leptos::{hydration::HydrationScripts, nonce::use_nonce, prelude::*};
+use leptos::{
+    config::Env,
+    hydration::{AutoReload, HydrationScripts},
+    nonce::use_nonce,
+    prelude::*,
+};
 use leptos_axum::ResponseOptions;
 use std::sync::Arc;
 
@@ -53,10 +58,15 @@ pub fn document(answer: Answer, around: &Surroundings) -> AnyView {
     if around.look.flash.is_some() {
         insert(&response, header::SET_COOKIE, "flash=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
     }
+    // The script of AutoReload connects to cargo-leptos, on a port of its own.
+    let reload = match around.options.env {
+        Env::DEV => format!(" ws://*:{}", around.options.reload_port),
+        Env::PROD => String::new(),
+    };
     let nonce = use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default();
     let policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; \
-         font-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+         font-src 'self'; img-src 'self'; connect-src 'self'{reload}; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'; manifest-src 'self'"
     );
     insert(&response, header::CONTENT_SECURITY_POLICY, &policy);
@@ -95,6 +105,7 @@ fn html(page: Page, around: &Surroundings) -> AnyView {
                 <link rel="stylesheet" href=stylesheet/>
                 <link rel="icon" href="/favicon.svg" r#type="image/svg+xml"/>
                 {page.refresh.then(|| view! { <noscript><meta http-equiv="refresh" content="1"/></noscript> })}
+                <AutoReload options=around.options.clone() disable_watch=around.options.env != Env::DEV/>
                 <HydrationScripts options=around.options.clone() islands=true/>
             </head>
             <body>{framed}</body>

@@ -51,3 +51,24 @@ async fn only_a_web_address_is_linked() {
         assert!(error.to_string().starts_with("VESTRY_SOURCE_URL is not an address"), "{error}");
     }
 }
+
+/// As cargo-leptos runs it for `make dev`: pages connect to it, and the address of the stylesheet is the one that it swaps.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_sources_are_watched_pages_wait_for_changes() {
+    let registry = Registry::create().await;
+    let watch = |command: &mut tokio::process::Command| {
+        command.env("LEPTOS_WATCH", "true").env("LEPTOS_RELOAD_PORT", "3055");
+    };
+    let watched = Process::configured(&registry, watch).await;
+    let page = Browser::new(watched.addr).get("/").await.expect(200);
+    assert_eq!(page.attribute("link[rel=stylesheet]", "href").as_deref(), Some("/pkg/vestry.css"));
+    assert!(page.html.contains("/live_reload"), "{}", page.html);
+    assert!(page.header("content-security-policy").contains("connect-src 'self' ws://*:3055;"));
+
+    let served = Process::start(&registry).await;
+    let page = Browser::new(served.addr).get("/").await.expect(200);
+    let stylesheet = page.attribute("link[rel=stylesheet]", "href").expect("a stylesheet");
+    assert!(stylesheet.starts_with("/pkg-") && stylesheet.len() > "/pkg-/vestry.css".len(), "{stylesheet}");
+    assert!(!page.html.contains("/live_reload"));
+    assert!(page.header("content-security-policy").contains("connect-src 'self';"));
+}
