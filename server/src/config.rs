@@ -185,6 +185,8 @@ pub enum Command {
     Serve,
     /// Provision churches only, beside processes that serve
     Work,
+    /// Exit with 0 if the server on VESTRY_ADDR answers, for container engines
+    Healthcheck,
     /// The churches of this installation
     #[command(subcommand)]
     Tenants(tenants::Command),

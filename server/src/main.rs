@@ -1,6 +1,6 @@
 use clap::Parser;
 use server::{
-    commands::{keys, servers, tenants},
+    commands::{healthcheck, keys, servers, tenants},
     config::{Command, Config, Log},
     env_file,
     installation::Installation,
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             match config.command.clone() {
                 None | Some(Command::Serve) => serve::serve(config).await,
                 Some(Command::Work) => serve::work(config).await,
+                Some(Command::Healthcheck) => healthcheck::run(config.addr),
                 Some(Command::Tenants(command)) => {
                     let installation = Installation::open(&config).await?;
                     let done = tenants::run(command, &installation).await;

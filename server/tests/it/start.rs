@@ -173,3 +173,36 @@ async fn an_env_file_that_cannot_be_read_is_refused_without_quoting_it() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.starts_with("vestry: .env cannot be read"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_asks_the_server_over_its_own_address() {
+    let server = Process::start(&Registry::create().await).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let check = async |addr: String| {
+        let output =
+            binary(folder.path()).args(["healthcheck", "--addr", &addr]).output().await.expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(check(server.addr.to_string()).await, (true, String::new()));
+    let everywhere = format!("0.0.0.0:{}", server.addr.port());
+    assert_eq!(check(everywhere).await, (true, String::new()), "as in a container");
+
+    let addr = server.addr.to_string();
+    server.kill().await;
+    let (healthy, said) = check(addr.clone()).await;
+    assert!(!healthy && said.starts_with(&format!("vestry: {addr} does not answer")), "{said}");
+
+    // Something else listens there.
+    let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = other.local_addr().expect("an address").to_string();
+    let teapot = async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = other.accept().await.expect("it is asked");
+        // What is not read would reset the connection when it closes.
+        let asked = stream.read(&mut [0; 1024]).await.expect("a request");
+        assert!(asked > 0);
+        stream.write_all(b"HTTP/1.1 418 I'm a teapot\r\n\r\n").await.expect("written");
+    };
+    let ((), (healthy, said)) = tokio::join!(teapot, check(addr.clone()));
+    assert!(!healthy && said.contains("is not healthy: HTTP/1.1 418"), "{said}");
+}
