@@ -1,16 +1,16 @@
-use clap::Parser;
 use server::{
     commands::{keys, servers, tenants},
-    config::{Command, Config, Log},
+    config::{Command, Log},
     installation::Installation,
-    serve,
+    serve, settings,
 };
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before anything that could start a thread.
+    let config = settings::parse();
     // Several crates speak TLS; all of them by ring.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "info,sqlx=warn,sqlx::postgres::notice=off,tower_sessions=error".into());
     let log =
