@@ -149,10 +149,14 @@ impl Flash {
 }
 
 /// Why a page is not shown. What a driver or database said stays in the log.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Failure {
     NotFound,
     Forbidden,
+    /// A form that another site has sent.
+    CrossSite,
+    /// A request that cannot be taken as it is, by its status: 400, 405, 408, 413, 415 …
+    Refused(StatusCode),
     Suspended {
         church: String,
     },
@@ -166,10 +170,22 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The failure behind a status that came without one.
+    pub fn of(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::FORBIDDEN => Self::Forbidden,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            status if status.is_client_error() => Self::Refused(status),
+            status => Self::Internal(format!("answered {status}")),
+        }
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Forbidden | Self::Suspended { .. } => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::CrossSite | Self::Suspended { .. } => StatusCode::FORBIDDEN,
+            Self::Refused(status) => *status,
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -195,6 +211,26 @@ impl Failure {
             Self::Forbidden => (
                 "This needs somebody else",
                 "Your account may look, and not change this. An owner of your church's office can.".into(),
+            ),
+            Self::CrossSite => (
+                "This form came from another website",
+                "Nothing was changed. Open the page here, and send the form again.".into(),
+            ),
+            Self::Refused(StatusCode::METHOD_NOT_ALLOWED) => (
+                "This page cannot do that",
+                "Go back to the page you came from, and try again from there.".into(),
+            ),
+            Self::Refused(StatusCode::PAYLOAD_TOO_LARGE) => (
+                "That is too large to send",
+                "Nothing was saved. Go back, shorten the longest text or choose a smaller file, and try again.".into(),
+            ),
+            Self::Refused(StatusCode::REQUEST_TIMEOUT) => (
+                "Sending took too long",
+                "Nothing was saved. Check your connection, then go back and try again.".into(),
+            ),
+            Self::Refused(_) => (
+                "We could not read what was sent",
+                "Nothing was saved. Go back, reload the page and try again.".into(),
             ),
             Self::Suspended { church } => (
                 "This office is closed for now",

@@ -8,6 +8,7 @@ use registry::Registry;
 use serde::de::DeserializeOwned;
 use std::{net::IpAddr, sync::Arc};
 use tower_sessions::Session;
+use url::{Position, Url};
 use uuid::Uuid;
 
 pub use identity::SignedIn;
@@ -19,7 +20,7 @@ pub struct Doors {
     pub identity: Identity,
     pub registry: Registry,
     pub session: Session,
-    /// Where the visitor is, for rate limits.
+    /// The visitor's address, or its network, as limits count them.
     pub address: IpAddr,
 }
 
@@ -66,6 +67,25 @@ impl Theme {
     }
 }
 
+/// Returns path and query of a redirect target that was taken from input, if it leads to this site at `host`.
+///
+/// It is parsed as browsers do, which drop tabs, read `\` as `/` and take `//host` for another site.
+pub fn local_path(target: &str, host: &str) -> Option<String> {
+    let is_whole = ["/", "http://", "https://"].iter().any(|start| target.starts_with(start));
+    if !is_whole || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let here = Url::parse(&format!("http://{host}/")).ok()?;
+    let there = here.join(target).ok()?;
+    let is_http = matches!(there.scheme(), "http" | "https");
+    let is_here = there.host() == here.host() && there.port() == here.port();
+    let is_anonymous = there.username().is_empty() && there.password().is_none();
+    let path = &there[Position::BeforePath..Position::AfterQuery];
+    // `/..//evil.example` is resolved to `//evil.example`, which names another site when it is sent.
+    let stays = path.starts_with('/') && !path.starts_with("//");
+    (is_http && is_here && is_anonymous && stays).then(|| path.to_owned())
+}
+
 impl Visit {
     /// What the address says behind its question mark; anything unknown is passed over.
     pub fn query<T: DeserializeOwned + Default>(&self) -> T {
@@ -84,5 +104,52 @@ impl Visit {
 
     pub fn path(&self) -> &str {
         self.uri.path()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local_path;
+
+    #[test]
+    fn a_redirect_stays_on_this_site() {
+        let host = "office.example.org";
+        for (target, expected) in [
+            ("/", "/"),
+            ("/members?search=naomi&sort=-name", "/members?search=naomi&sort=-name"),
+            ("/members?search=Jos%C3%A9", "/members?search=Jos%C3%A9"),
+            ("/a/../members", "/members"),
+            ("https://office.example.org/branches?page=2#top", "/branches?page=2"),
+        ] {
+            assert_eq!(local_path(target, host).as_deref(), Some(expected), "{target}");
+        }
+        for target in [
+            "https://evil.example/",
+            "https://office.example.org:8443/",
+            "https://office.example.org@evil.example/",
+            "https://me@office.example.org/",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "\t//evil.example",
+            "/\n/evil.example",
+            " //evil.example",
+            "/..//evil.example",
+            "/.//evil.example",
+            "/%2e%2e//evil.example",
+            "/a/..//evil.example",
+            "/a/..\\\\evil.example",
+            "",
+            "members",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "http:/\\evil.example",
+            "/caf\u{e9}",
+            "/\u{2028}/evil.example",
+        ] {
+            assert_eq!(local_path(target, host), None, "{target}");
+        }
     }
 }

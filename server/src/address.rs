@@ -1,9 +1,188 @@
-use axum::http::HeaderMap;
-use std::net::{IpAddr, SocketAddr};
+//! Which client a request comes from, and which proxies are believed about it.
 
-/// Where a request comes from. A proxy on this machine is believed when it says for whom it asks.
-pub fn of(peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-    let peer = peer.ip().to_canonical();
-    let forwarded = || headers.get("x-forwarded-for")?.to_str().ok()?.rsplit(',').next()?.trim().parse().ok();
-    if peer.is_loopback() { forwarded().unwrap_or(peer) } else { peer }
+use crate::router::AppState;
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use ipnet::IpNet;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+};
+
+/// Proxies whose `X-Forwarded-For` is believed, as addresses and networks.
+#[derive(Clone, Debug)]
+pub struct TrustedProxies(Vec<IpNet>);
+
+impl FromStr for TrustedProxies {
+    type Err = String;
+
+    /// Parses a list separated by commas; `none` is the empty list.
+    fn from_str(list: &str) -> Result<Self, String> {
+        if list.trim().eq_ignore_ascii_case("none") {
+            return Ok(Self(Vec::new()));
+        }
+        let parts = list.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(network).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = match text.parse::<IpAddr>() {
+        Ok(address) => Ok(IpNet::from(address)),
+        Err(_) => text.parse::<IpNet>(),
+    };
+    network.map_err(|_| format!("{text} is not an address or network, such as 10.0.0.5 or 10.0.0.0/8"))
+}
+
+impl TrustedProxies {
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The client of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// `None`: a trusted proxy said something that is not an address.
+    address: Option<IpAddr>,
+    /// Whether the client is the trusted peer itself, with no proxy in between.
+    is_trusted: bool,
+    is_local: bool,
+}
+
+impl Client {
+    /// Finds the last hop that is no trusted proxy. Anything to the left of it was written by the client.
+    pub fn new(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
+        let peer = peer.to_canonical();
+        let is_local = peer.is_loopback() && !is_forwarded(headers);
+        let is_trusted = proxies.contains(peer);
+        let direct = Self { address: Some(peer), is_trusted, is_local };
+        if !is_trusted {
+            return direct;
+        }
+        // A proxy may append a line instead of a value: all lines form one list.
+        let lines = headers.get_all("x-forwarded-for").iter();
+        let hops: Vec<_> = lines.flat_map(|line| line.to_str().unwrap_or("?").split(',').map(hop)).collect();
+        let Some(first) = hops.first() else { return direct };
+        let last_untrusted = hops.iter().rev().find(|hop| hop.is_none_or(|hop| !proxies.contains(hop)));
+        Self { address: *last_untrusted.unwrap_or(first), is_trusted: false, is_local: false }
+    }
+
+    /// The key that all limits by address count by. Unreadable addresses share one.
+    pub fn limit_key(self) -> IpAddr {
+        self.address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), limit_key)
+    }
+
+    /// Whether the request comes from a trusted proxy's own address: what it forwards without naming the
+    /// client must not share one client's limit.
+    pub fn is_trusted(self) -> bool {
+        self.is_trusted
+    }
+
+    /// Whether the request was made on this machine: from loopback, and forwarded by nobody.
+    pub fn is_local(self) -> bool {
+        self.is_local
+    }
+}
+
+/// IPv6 counts by /64, which is what one customer gets at least.
+pub fn limit_key(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
+/// One entry of `X-Forwarded-For`. Some proxies write the port too.
+fn hop(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let address = text.parse::<IpAddr>().ok();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::from);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    address.or_else(bracketed).or_else(with_port).map(|address| address.to_canonical())
+}
+
+/// Whether any proxy left its mark.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    const MARKS: [&str; 6] =
+        ["forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip"];
+    headers.keys().any(|name| name.as_str().starts_with("x-forwarded") || MARKS.contains(&name.as_str()))
+}
+
+/// Finds the client once, for every handler.
+pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let client = Client::new(peer, request.headers(), &state.trusted_proxies);
+    request.extensions_mut().insert(client);
+    next.run(request).await
+}
+
+/// The client that [`identify`] found.
+pub fn client(parts: &Parts) -> Client {
+    let unknown = Client { address: None, is_trusted: false, is_local: false };
+    parts.extensions.get().copied().unwrap_or(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn client(peer: &str, lines: &[&[u8]], proxies: &str) -> Client {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("x-forwarded-for", HeaderValue::from_bytes(line).expect("a value"));
+        }
+        Client::new(peer.parse().expect("a peer"), &headers, &proxies.parse().expect("proxies"))
+    }
+
+    #[test]
+    fn the_last_hop_that_is_no_trusted_proxy_is_the_client() {
+        const LOOPBACK: &str = "127.0.0.0/8,::1";
+        let cases: [(&str, &[&[u8]], &str, &str); 17] = [
+            ("198.51.100.1", &[b"203.0.113.7"], LOOPBACK, "198.51.100.1"),
+            ("127.0.0.1", &[], LOOPBACK, "127.0.0.1"),
+            ("127.0.0.1", &[b"203.0.113.7"], LOOPBACK, "203.0.113.7"),
+            ("127.0.0.1", &[b"1.2.3.4, 203.0.113.7"], LOOPBACK, "203.0.113.7"),
+            ("127.0.0.1", &[b"1.2.3.4", b"203.0.113.7"], LOOPBACK, "203.0.113.7"),
+            ("::ffff:127.0.0.1", &[b"203.0.113.7"], LOOPBACK, "203.0.113.7"),
+            ("10.0.0.5", &[b"1.2.3.4, 203.0.113.7, 10.0.0.9"], "10.0.0.0/8", "203.0.113.7"),
+            ("10.0.0.5", &[b"10.0.0.7, 10.0.0.9"], "10.0.0.0/8", "10.0.0.7"),
+            ("10.0.0.5", &[b"203.0.113.7"], "10.0.0.5", "203.0.113.7"),
+            ("127.0.0.1", &[b"203.0.113.7"], "none", "127.0.0.1"),
+            ("127.0.0.1", &[b"203.0.113.7:4711"], LOOPBACK, "203.0.113.7"),
+            ("127.0.0.1", &[b"[2001:db8:1:2:3:4:5:6]:4711"], LOOPBACK, "2001:db8:1:2::"),
+            ("127.0.0.1", &[b"2001:db8:1:2:3:4:5:6"], LOOPBACK, "2001:db8:1:2::"),
+            ("127.0.0.1", &[b"unknown"], LOOPBACK, "0.0.0.0"),
+            ("127.0.0.1", &[b""], LOOPBACK, "0.0.0.0"),
+            ("127.0.0.1", &[b"203.0.113.7, \xff"], LOOPBACK, "0.0.0.0"),
+            ("127.0.0.1", &[b"203.0.113.7", b"_hidden"], LOOPBACK, "0.0.0.0"),
+        ];
+        for (peer, lines, proxies, expected) in cases {
+            let key = client(peer, lines, proxies).limit_key();
+            assert_eq!(key.to_string(), expected, "{peer} {lines:?} {proxies}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_without_any_mark_of_a_proxy_is_local() {
+        assert!(client("127.0.0.1", &[], "127.0.0.1").is_local());
+        assert!(client("::1", &[], "none").is_local());
+        assert!(!client("127.0.0.1", &[b"127.0.0.1"], "127.0.0.1").is_local());
+        assert!(!client("127.0.0.1", &[b""], "none").is_local());
+        assert!(!client("10.0.0.1", &[], "10.0.0.1").is_local());
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_refused() {
+        for wrong in ["proxy.example.org", "10.0.0.0/33", "10.0.0.1;10.0.0.2", "*"] {
+            assert!(wrong.parse::<TrustedProxies>().is_err(), "{wrong}");
+        }
+    }
 }

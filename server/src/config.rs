@@ -1,6 +1,8 @@
 use crate::{
     Error,
+    address::TrustedProxies,
     commands::{keys, servers, tenants},
+    sensitive::Sensitive,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use identity::{Jwks, Oidc};
@@ -24,12 +26,12 @@ pub struct Config {
     /// The registry's database, as a URL. Its role must be allowed to create databases and roles.
     /// Unset: a PostgreSQL of Vestry's own, in the data directory.
     #[arg(long, env = "VESTRY_REGISTRY_URL", hide_env_values = true, global = true)]
-    pub registry_url: Option<String>,
+    pub registry_url: Option<Sensitive>,
 
     /// What all other secrets are derived from: at least 32 random characters. Unset with the
     /// embedded PostgreSQL: made once, and kept in the data directory.
     #[arg(long, env = "VESTRY_SECRET_KEY", hide_env_values = true, global = true)]
-    pub secret_key: Option<String>,
+    pub secret_key: Option<Sensitive>,
 
     /// The most connections to one database server for its tenants, over all processes. The registry
     /// and provisioning need up to 20 more for each process.
@@ -53,9 +55,27 @@ pub struct Config {
     pub isolation: Isolation,
 
     /// What an operator's program shows, as a bearer token, to read /metrics and to call
-    /// /api/tenants. Unset: metrics only from this machine, and no such calls.
+    /// /api/tenants: at least 16 characters. Unset: metrics only from this machine, and no such calls.
     #[arg(long, env = "VESTRY_OPERATOR_TOKEN", hide_env_values = true, global = true)]
-    pub operator_token: Option<String>,
+    pub operator_token: Option<Sensitive>,
+
+    /// Addresses and networks of the proxies whose X-Forwarded-For is believed, separated by commas;
+    /// none: nobody's.
+    #[arg(long, env = "VESTRY_TRUSTED_PROXIES", default_value = "127.0.0.0/8,::1", global = true)]
+    pub trusted_proxies: TrustedProxies,
+
+    /// The most connections of clients in all. The limit on open files may allow fewer.
+    #[arg(long, env = "VESTRY_HTTP_CONNECTIONS", default_value_t = 4096, global = true,
+          value_parser = clap::value_parser!(u32).range(16..=1_000_000))]
+    pub http_connections: u32,
+
+    /// The most connections from one address that is no trusted proxy. IPv6 counts by /64.
+    #[arg(long, env = "VESTRY_HTTP_CONNECTIONS_PER_ADDRESS", default_value_t = 200, global = true,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub http_connections_per_address: u32,
+
+    #[command(flatten)]
+    pub deadlines: Deadlines,
 
     /// How many requests of the API are answered in a minute, from one address and by one account; four times as
     /// many for one church.
@@ -79,7 +99,7 @@ pub struct Config {
     /// Stripe's secret key (sk_…), or a restricted one (rk_…) that may write customers and subscriptions.
     /// Unset: trials without billing.
     #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true, global = true)]
-    pub stripe_secret_key: Option<String>,
+    pub stripe_secret_key: Option<Sensitive>,
 
     /// Where Stripe is reached.
     #[arg(long, env = "STRIPE_API_URL", default_value = "https://api.stripe.com", global = true)]
@@ -104,11 +124,11 @@ pub struct Config {
 
     /// The key that may read, write and delete in the bucket.
     #[arg(long, env = "S3_ACCESS_KEY_ID", hide_env_values = true, global = true)]
-    pub s3_access_key_id: Option<String>,
+    pub s3_access_key_id: Option<Sensitive>,
 
     /// Its secret half.
     #[arg(long, env = "S3_SECRET_ACCESS_KEY", hide_env_values = true, global = true)]
-    pub s3_secret_access_key: Option<String>,
+    pub s3_secret_access_key: Option<Sensitive>,
 
     #[command(flatten)]
     pub stripe_patience: Patience,
@@ -150,6 +170,26 @@ pub struct Patience {
     /// No call is made for so long after several in a row have failed.
     #[arg(long = "stripe-pause", default_value = "30000", hide = true, global = true, value_parser = millis)]
     pub pause: Duration,
+}
+
+/// How long a client may take. Not for operators: tests have less patience.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// For the headers of a request, from their first byte on.
+    #[arg(long = "header-deadline", default_value = "15000", hide = true, global = true, value_parser = millis)]
+    pub headers: Duration,
+
+    /// Between two parts of a body, and between two parts of an answer that the client takes.
+    #[arg(long = "transfer-deadline", default_value = "30000", hide = true, global = true, value_parser = millis)]
+    pub transfer: Duration,
+
+    /// Between two requests. Longer than proxies keep their connections (60 s), so that they close them first.
+    #[arg(long = "idle-deadline", default_value = "75000", hide = true, global = true, value_parser = millis)]
+    pub idle: Duration,
+
+    /// The age at which an event stream ends; the browser then connects again.
+    #[arg(long = "stream-age", default_value = "600000", hide = true, global = true, value_parser = millis)]
+    pub stream: Duration,
 }
 
 fn millis(given: &str) -> Result<Duration, ParseIntError> {
@@ -211,14 +251,15 @@ impl Config {
 
     /// The outside issuer whose tokens are believed, if one is configured, and then wholly.
     pub fn oidc(&self) -> Result<Option<Oidc>, Error> {
-        let given = |value: &Option<String>| value.clone().filter(|value| !value.trim().is_empty());
-        let (audience, claim) = (given(&self.oidc_audience), given(&self.oidc_tenant_claim));
-        let Some(issuer) = given(&self.oidc_issuer) else {
-            let half = audience.or(claim).or(given(&self.oidc_jwks_url));
+        let (audience, claim) = (self.oidc_audience.clone(), self.oidc_tenant_claim.clone());
+        let Some(issuer) = self.oidc_issuer.clone() else {
+            let half = audience.or(claim).or(self.oidc_jwks_url.clone());
             return if half.is_some() { Err(Error::NoOidcIssuer) } else { Ok(None) };
         };
         let audience = audience.ok_or(Error::NoOidcAudience)?;
-        let keys = given(&self.oidc_jwks_url)
+        let keys = self
+            .oidc_jwks_url
+            .clone()
             .unwrap_or_else(|| format!("{}/.well-known/jwks.json", issuer.trim().trim_end_matches('/')));
         let keys: reqwest::Url = keys.trim().parse().map_err(|_| Error::OidcJwksUrl)?;
         if !matches!(keys.scheme(), "https" | "http") {
@@ -243,8 +284,18 @@ impl Config {
         }
     }
 
+    /// The operator's token. A short one could be guessed, and one that no header can carry would match nobody.
+    pub fn operator_token(&self) -> Result<Option<Sensitive>, Error> {
+        let Some(token) = self.operator_token.as_deref().map(str::trim).filter(|token| !token.is_empty())
+        else {
+            return Ok(None);
+        };
+        let usable = token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic());
+        usable.then(|| Some(token.into())).ok_or(Error::OperatorToken)
+    }
+
     /// Whether browsers reach us over https, and cookies may insist on it.
     pub fn is_https(&self) -> bool {
-        self.public_url.as_deref().is_some_and(|url| url.starts_with("https://"))
+        self.public_url.as_deref().is_some_and(|url| url.trim().to_ascii_lowercase().starts_with("https://"))
     }
 }

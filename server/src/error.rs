@@ -27,6 +27,10 @@ pub enum Error {
         "VESTRY_SECRET_KEY is too short: it needs at least 32 random characters. Make one with: openssl rand -hex 32"
     )]
     ShortSecret,
+    #[error(
+        "VESTRY_OPERATOR_TOKEN is too weak: it needs at least 16 characters of ASCII without spaces. Make one with: openssl rand -hex 32"
+    )]
+    OperatorToken,
     #[error(transparent)]
     Embedded(#[from] embedded::Error),
     #[error("the registry could not be opened: {}", causes(.0))]
@@ -72,8 +76,6 @@ pub enum Error {
     Command(String),
     #[error("the runtime could not be started ({0})")]
     Runtime(std::io::Error),
-    #[error("the server stopped ({0})")]
-    Serve(std::io::Error),
 }
 
 fn causes(error: &dyn std::error::Error) -> String {

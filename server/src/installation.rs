@@ -92,7 +92,7 @@ fn host_of(options: &PgConnectOptions) -> String {
 /// The secret given, or the one made at the first start and kept where only its owner reads it.
 fn generated_secret(config: &Config) -> Result<Secret, Error> {
     let key = match &config.secret_key {
-        Some(key) => key.clone(),
+        Some(key) => key.to_string(),
         None => {
             let path = config.data_dir.join("secret.key");
             read_or_make(&path).map_err(|source| Error::DataDir { path: config.data_dir.clone(), source })?

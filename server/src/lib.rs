@@ -4,9 +4,14 @@
 //! | --- | --- |
 //! | `config` | what can be set, and its defaults |
 //! | `env_file` | settings from `.env` |
+//! | `settings` | how settings are read: a blank one is unset |
+//! | `sensitive` | a setting that must not be printed |
 //! | `installation` | the registry, the secret and the embedded PostgreSQL, opened together |
 //! | `provisioning` | how a tenant is made, step by step |
 //! | `billing` | how an open church becomes a customer of Stripe |
+//! | `connections` | how many clients may connect, and how long each may take |
+//! | `address` | whom a request comes from, through proxies |
+//! | `guard` | what is refused before anything is looked up |
 //! | `router` | every address that is answered, and what stands before all of them |
 //! | `pages` | how a page of the app is rendered for the person who asks |
 //! | `api` | the JSON API: tokens, problems, OpenAPI |
@@ -20,6 +25,7 @@
 //! | `health`, `metrics` | how it does: for balancers, for Prometheus |
 //! | `serve` | starting and stopping all of it |
 
+pub mod address;
 pub mod billing;
 pub mod commands;
 pub mod config;
@@ -27,15 +33,19 @@ pub mod env_file;
 pub mod files;
 pub mod installation;
 pub mod provisioning;
+pub mod sensitive;
 pub mod serve;
+pub mod settings;
 pub mod storage;
 
-mod address;
 mod api;
 mod assets;
+mod body;
 mod budget;
+mod connections;
 mod error;
 mod events;
+mod guard;
 mod health;
 mod metrics;
 mod operator;

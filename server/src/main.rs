@@ -1,21 +1,19 @@
-use clap::Parser;
 use server::{
     commands::{healthcheck, keys, servers, tenants},
-    config::{Command, Config, Log},
-    env_file,
+    config::{Command, Log},
     installation::Installation,
-    serve,
+    serve, settings,
 };
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before anything that could start a thread.
+    let config = match settings::parse() {
+        Ok(config) => config,
+        Err(error) => return fail(&error),
+    };
     // Several crates speak TLS; all of them by ring.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // Before clap reads the environment, and before the runtime starts threads.
-    if let Err(error) = env_file::load() {
-        return fail(&error);
-    }
-    let config = Config::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "info,sqlx=warn,sqlx::postgres::notice=off,tower_sessions=error".into());
     let log =

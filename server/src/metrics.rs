@@ -1,14 +1,15 @@
 //! What is told to Prometheus: `/metrics`.
 
-use crate::{address, operator, router::AppState};
+use crate::{address::Client, operator, router::AppState};
 use axum::{
-    extract::{ConnectInfo, State},
+    Extension,
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use std::{net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{sync::OnceLock, time::Duration};
 
 /// Seconds, from what a lookup takes to what nobody waits for.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -33,15 +34,15 @@ pub async fn upkeep() {
     }
 }
 
-/// With an operator token, for whoever shows it; without one, for whoever asks from this machine.
+/// With an operator token, for whoever shows it; without one, for a client on this machine that no proxy stands before.
 pub async fn metrics(
     State(state): State<AppState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(client): Extension<Client>,
     headers: HeaderMap,
 ) -> Response {
     let allowed = match &state.operator_token {
         Some(token) => operator::shows(&headers, token),
-        None => address::of(peer, &headers).is_loopback(),
+        None => client.is_local(),
     };
     if !allowed {
         return (StatusCode::FORBIDDEN, "Set VESTRY_OPERATOR_TOKEN, and send it as a bearer token.\n")

@@ -1,30 +1,33 @@
 //! How a page of the app is rendered for the person who asks.
 
-use crate::{address, assets, router::AppState};
+use crate::{address, assets, body, router::AppState};
 use any_spawner::Executor;
 use app::{
     answer::{Answer, Failure, Flash, Reply},
     sessions::page::sign_in_address,
-    ui::document::{Surroundings, document},
-    visit::{Doors, Look, SignedIn, Theme, Visit},
+    ui::document::{Surroundings, cookie, document},
+    visit::{Doors, Look, SignedIn, Theme, Visit, local_path},
 };
 use axum::{
     body::Body,
-    extract::{ConnectInfo, Form, FromRequestParts, Path, Request, State},
+    extract::{FromRequestParts, Path, Request, State},
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
+    middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use leptos::{config::Env, prelude::*};
 use serde::Deserialize;
-use std::{collections::HashMap, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{collections::HashMap, future::ready, pin::Pin, sync::Arc};
 use tower_http::request_id::RequestId;
 use tower_sessions::Session;
+use uuid::Uuid;
 
 /// The most a form may send: notes of 10,000 characters, written as `%xx%xx%xx`, and room.
 const BODY: usize = 256 * 1024;
 
-pub type Page =
-    Arc<dyn Fn(Visit, Doors, Option<SignedIn>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
+pub type Page = Arc<dyn Fn(Visit, Doors, Option<SignedIn>) -> Answering + Send + Sync>;
+
+type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// A page that anybody may ask for.
 pub fn public<F, R>(page: F) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static
@@ -95,7 +98,7 @@ pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> 
         identity: state.identity.clone(),
         registry: state.registry.clone(),
         session: session.clone(),
-        address: address_of(&parts),
+        address: address::client(&parts).limit_key(),
     };
     let visit = Visit {
         uri: parts.uri.clone(),
@@ -104,35 +107,30 @@ pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> 
         accept_language: text(&parts.headers, header::ACCEPT_LANGUAGE).to_owned(),
         look: look(&parts.headers),
     };
-    let (office, page) = match who {
-        Who::Anybody => (None, page),
+    let office = match who {
+        Who::Anybody => None,
         Who::SignedIn => match state.identity.resolve(&session).await {
-            Ok(office) => {
-                if let Some(office) = &office {
-                    tracing::Span::current().record("tenant", office.tenant.id());
-                }
-                (office, page)
-            }
-            Err(error) => {
-                let failure = Arc::new(std::sync::Mutex::new(Some(Failure::from(error))));
-                let failed: Page = Arc::new(move |_, _, _| {
-                    let failure = failure.lock().ok().and_then(|mut failure| failure.take());
-                    Box::pin(async move { Err(failure.unwrap_or(Failure::NotFound)) })
-                });
-                (None, failed)
-            }
+            Ok(office) => office,
+            Err(error) => return failure(&state, parts, error.into()).await,
         },
     };
-    render(state, parts, visit, doors, office, page).await
+    if let Some(office) = &office {
+        tracing::Span::current().record("tenant", office.tenant.id());
+    }
+    let shown = office.clone();
+    render(&state, parts, shown, move || page(visit.clone(), doors.clone(), office.clone())).await
+}
+
+/// The page that says what went wrong.
+pub async fn failure(state: &AppState, parts: Parts, failure: Failure) -> Response {
+    render(state, parts, None, move || Box::pin(ready(Err(failure.clone())))).await
 }
 
 async fn render(
-    state: AppState,
+    state: &AppState,
     parts: Parts,
-    visit: Visit,
-    doors: Doors,
     office: Option<SignedIn>,
-    page: Page,
+    answer: impl Fn() -> Answering + Clone + Send + Sync + 'static,
 ) -> Response {
     let request_id = parts
         .extensions
@@ -141,39 +139,65 @@ async fn render(
         .unwrap_or_default();
     let around = Surroundings {
         options: state.leptos.clone(),
-        look: visit.look,
-        office: office.clone(),
+        look: look(&parts.headers),
+        office,
         request_id: request_id.to_owned(),
-        exact: visit.path().matches('/').count() <= 1,
+        secure: state.https,
+        exact: parts.uri.path().matches('/').count() <= 1,
         source_url: state.source_url.clone(),
     };
     let app = move || {
-        let asked = page(visit.clone(), doors.clone(), office.clone());
+        let answer = answer();
         let around = around.clone();
-        Suspend::new(async move { document(asked.await, &around) })
+        Suspend::new(async move { document(answer.await, &around) })
     };
     let request = Request::from_parts(parts, Body::empty());
     let mut response = leptos_axum::render_app_async_with_context(|| {}, app)(request).await;
     if response.status().is_redirection() {
         *response.body_mut() = Body::empty();
     }
-    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }
 
+/// Gives every failure its page, also those that axum answers in words of its own.
+pub async fn failures(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut response = next.run(Request::from_parts(parts.clone(), body)).await;
+    let status = response.status();
+    let is_failure = status.is_client_error() || status.is_server_error();
+    if !is_failure || text(response.headers(), header::CONTENT_TYPE).starts_with("text/html") {
+        return response;
+    }
+    let known = response.extensions_mut().remove::<Failure>();
+    let mut page = failure(&state, parts, known.unwrap_or_else(|| Failure::of(status))).await;
+    for name in [header::ALLOW, header::RETRY_AFTER] {
+        if let Some(value) = response.headers_mut().remove(&name) {
+            page.headers_mut().insert(name, value);
+        }
+    }
+    page
+}
+
+/// The record that an address names. What is no id names nothing.
+pub struct Id(pub Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, StatusCode> {
+        let id = Path::<Uuid>::from_request_parts(parts, state).await;
+        id.map(|Path(id)| Self(id)).map_err(|_| StatusCode::NOT_FOUND)
+    }
+}
+
 async fn form_body(parts: &Parts, body: Body) -> Result<Arc<str>, StatusCode> {
-    let kind = text(&parts.headers, header::CONTENT_TYPE);
-    let sent = axum::body::to_bytes(body, BODY).await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+    let sent = body::read(body, BODY).await?;
+    let kind = text(&parts.headers, header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
     // A form without fields has no type.
-    if !kind.starts_with("application/x-www-form-urlencoded") && !sent.is_empty() {
+    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !sent.is_empty() {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     std::str::from_utf8(&sent).map(Arc::from).map_err(|_| StatusCode::BAD_REQUEST)
-}
-
-fn address_of(parts: &Parts) -> std::net::IpAddr {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    address::of(peer.unwrap_or_else(|| ([0, 0, 0, 0], 0).into()), &parts.headers)
 }
 
 fn look(headers: &HeaderMap) -> Look {
@@ -195,20 +219,22 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-#[derive(Deserialize)]
-pub struct Chosen {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
     theme: String,
 }
 
 /// Remembers the colours somebody likes, in the browser, and goes back to the page they were on.
-pub async fn theme(headers: HeaderMap, Form(chosen): Form<Chosen>) -> Response {
+pub async fn theme(State(state): State<AppState>, request: Request) -> Result<Response, StatusCode> {
+    let (parts, body) = request.into_parts();
+    let form = form_body(&parts, body).await?;
+    let chosen: Chosen = serde_urlencoded::from_str(&form).unwrap_or_default();
     let theme = Theme::from_name(&chosen.theme);
-    let cookie = format!("theme={}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax", theme.name());
-    let back = text(&headers, header::REFERER)
-        .split_once("://")
-        .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
-    ([(header::SET_COOKIE, cookie)], Redirect::to(back.filter(|path| !path.starts_with("//")).unwrap_or("/")))
-        .into_response()
+    let cookie = cookie(&format!("theme={}; Max-Age=31536000", theme.name()), state.https);
+    let host = text(&parts.headers, header::HOST);
+    let back = local_path(text(&parts.headers, header::REFERER), host).unwrap_or_else(|| "/".into());
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&back)).into_response())
 }
 
 /// The options of Leptos: known here, but for what `make dev` sets in the environment.

@@ -1,17 +1,18 @@
 //! Every address that is answered.
 
 use crate::{
+    address::{self, TrustedProxies},
     api, assets, events,
     files::{Files, pages as pictures},
-    health, metrics, pages,
+    guard, health, metrics, pages,
     pages::{private, public},
     storage,
 };
-use app::{branches, members, provisioning, sessions, signup, tags, tokens};
+use app::{answer::Failure, branches, members, provisioning, sessions, signup, tags, tokens};
 use axum::{
-    Router,
+    Extension, Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post, put},
@@ -45,8 +46,12 @@ pub struct Parts {
     pub operator_token: Option<Arc<str>>,
     /// Where the source code is offered.
     pub source_url: Option<Arc<str>>,
+    pub trusted_proxies: TrustedProxies,
+    /// Whether browsers reach us over https.
+    pub https: bool,
     pub files: Files,
     pub limits: Arc<api::Limits>,
+    pub streams: events::Streams,
 }
 
 impl From<Parts> for AppState {
@@ -66,12 +71,14 @@ impl Deref for AppState {
 /// A session nobody uses for so long ends.
 const SESSION: Duration = Duration::days(14);
 
-pub fn router(state: AppState, https: bool) -> Router {
+pub fn router(state: AppState) -> Router {
+    // Browsers take a cookie of this prefix only from this host, over https and for all of it.
+    let session_name = if state.https { "__Host-vestry" } else { "vestry" };
     let sessions = SessionManagerLayer::new(state.identity.sessions())
-        .with_name("vestry")
+        .with_name(session_name)
         .with_same_site(SameSite::Lax)
         .with_http_only(true)
-        .with_secure(https)
+        .with_secure(state.https)
         .with_expiry(Expiry::OnInactivity(SESSION));
     let pages = Router::new()
         .route("/", get(pages::first))
@@ -106,8 +113,10 @@ pub fn router(state: AppState, https: bool) -> Router {
         .route("/settings/tokens/new", form(private(tokens::add::add)))
         .route("/settings/tokens/{id}/revoke", form(private(tokens::revoke::revoke)))
         .fallback(pages::not_found)
-        .layer(sessions)
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(same_origin))
+        .layer(middleware::from_fn_with_state(state.clone(), pages::failures))
+        .layer(sessions)
         .layer(CompressionLayer::new());
     let files = Router::new()
         .route("/{pkg}/{file}", get(assets::script_or_style))
@@ -128,7 +137,9 @@ pub fn router(state: AppState, https: bool) -> Router {
                 .layer(TraceLayer::new_for_http().make_span_with(span))
                 .layer(PropagateRequestIdLayer::x_request_id())
                 .layer(CatchPanicLayer::custom(panicked))
-                .layer(middleware::from_fn(headers)),
+                .layer(middleware::from_fn_with_state(state.clone(), headers))
+                .layer(middleware::from_fn_with_state(state.clone(), address::identify))
+                .layer(middleware::from_fn_with_state(state.clone(), guard::check)),
         )
         .with_state(state)
 }
@@ -148,7 +159,7 @@ async fn same_origin(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     if !is_from_us(request.headers()) {
-        return (StatusCode::FORBIDDEN, "This form was sent from another site.").into_response();
+        return (StatusCode::FORBIDDEN, Extension(Failure::CrossSite)).into_response();
     }
     next.run(request).await
 }
@@ -169,11 +180,34 @@ fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side. Try again.").into_response()
 }
 
-async fn headers(request: Request, next: Next) -> Response {
+/// Headers of every answer. What a handler has set stays.
+async fn headers(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    const ALWAYS: [(HeaderName, &str); 5] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+        ),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if state.https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    // Only what is the same for everybody may be kept: everything else may hold tokens or personal data.
+    let is_public =
+        headers.get(header::CACHE_CONTROL).is_some_and(|value| value.as_bytes().starts_with(b"public"));
+    if !is_public {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
     response
 }
 

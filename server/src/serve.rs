@@ -4,6 +4,8 @@ use crate::{
     Error, api, billing,
     budget::Share,
     config::Config,
+    connections::{Bounds, Server},
+    events::Streams,
     files::{self, Files},
     health,
     installation::Installation,
@@ -13,7 +15,7 @@ use crate::{
     router::{AppState, Parts, router},
     storage::Storage,
 };
-use axum::serve::ListenerExt;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{net::TcpListener, signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -58,18 +60,22 @@ pub struct Running {
     worker: JoinHandle<()>,
     share: Share,
     watching: [JoinHandle<()>; 4],
-    server: JoinHandle<std::io::Result<()>>,
+    server: JoinHandle<()>,
 }
 
 impl Running {
     pub async fn start(config: Config) -> Result<Self, Error> {
+        let operator_token = config.operator_token()?;
         // First of all: who finds the address taken should not wait for a database.
         let listening = |source| Error::Listen { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(listening)?;
         let addr = listener.local_addr().map_err(listening)?;
-        // What is written in parts, like the events of a run, must not wait for the other side to confirm the first:
-        // it does so after 40 ms.
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let bounds = bounds(&config);
+        tracing::info!(
+            connections = bounds.in_all,
+            per_address = bounds.per_address,
+            "bounds of connections"
+        );
         metrics::recorder();
         let source_url = config.source_url()?;
         let installation = Installation::open(&config).await?;
@@ -95,15 +101,24 @@ impl Running {
             changes: installation.changes.clone(),
             identity: installation.identity.clone(),
             leptos: leptos_options(),
-            operator_token: config.operator_token.as_deref().map(Into::into),
+            operator_token: operator_token.as_deref().map(Into::into),
             source_url: source_url.map(Into::into),
+            trusted_proxies: config.trusted_proxies.clone(),
+            https: config.is_https(),
             files: files.clone(),
             limits,
+            streams: Streams::new(bounds.in_all / 2, config.deadlines.stream),
         });
-        let app = router(state, config.is_https()).into_make_service_with_connect_info::<SocketAddr>();
-        let stopped = stop.clone().cancelled_owned();
-        let server =
-            tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(stopped).await });
+        let server = Server {
+            listener,
+            app: router(state),
+            bounds,
+            deadlines: config.deadlines,
+            trusted_proxies: config.trusted_proxies,
+            grace: GRACE,
+            stop: stop.clone(),
+        };
+        let server = tokio::spawn(server.run());
         Ok(Self { addr, installation, files, billing, stop, worker, share, watching, server })
     }
 
@@ -111,17 +126,14 @@ impl Running {
     pub async fn stop(self) -> Result<(), Error> {
         self.stop.cancel();
         self.watching.iter().for_each(JoinHandle::abort);
-        let served = tokio::time::timeout(GRACE, self.server).await;
+        let _ = self.server.await;
         let _ = self.worker.await;
         if let Some(billing) = self.billing {
             let _ = billing.worker.await;
         }
         self.share.leave().await;
         self.installation.close().await;
-        match served {
-            Ok(Ok(Err(error))) => Err(Error::Serve(error)),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -130,6 +142,28 @@ const CONNECTIONS_OF_A_WORKER: usize = 4;
 
 /// How long requests that run may take when the server stops; watchers of progress are cut off then.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// File descriptors that are not for clients, beside the connections to databases.
+const OTHER_FILES: u64 = 256;
+
+/// Raises the soft limit on open files to the hard one, and keeps the connections of clients below it.
+fn bounds(config: &Config) -> Bounds {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let files = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit on open files cannot be raised");
+            limit.current
+        }
+    };
+    let others = OTHER_FILES + u64::from(config.connection_budget);
+    let possible = files.map_or(u64::MAX, |files| files.saturating_sub(others).max(files / 4));
+    Bounds {
+        in_all: possible.min(config.http_connections.into()) as usize,
+        per_address: config.http_connections_per_address as usize,
+    }
+}
 
 async fn start_worker(
     installation: &Installation,

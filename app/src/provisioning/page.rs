@@ -34,7 +34,7 @@ pub async fn opening(visit: Visit, doors: Doors) -> Answer {
         if !pressed.again.is_empty() {
             runs::retry(&doors.registry, run_id).await?;
         }
-        return Ok(Reply::redirect(visit.path()));
+        return Ok(Reply::redirect(format!("/opening/{run_id}")));
     }
     let run = runs::progress(&doors.registry, run_id).await?;
     let inside = doors.identity.resolve(&doors.session).await.ok().flatten();

@@ -7,7 +7,7 @@ use crate::{
         guard::{Guard, Kind},
     },
     ui::{frame::initials, icon, list::address},
-    visit::{Doors, Visit},
+    visit::{Doors, Visit, local_path},
 };
 use leptos::prelude::*;
 use serde::Deserialize;
@@ -20,12 +20,10 @@ struct Next {
 }
 
 impl Next {
-    /// A path of ours, or the first page: nothing leads out of here.
-    fn path(&self) -> &str {
-        let ours = self.next.starts_with('/')
-            && !self.next.starts_with("//")
-            && !self.next.contains(['\\', '\r', '\n']);
-        if ours { &self.next } else { "/" }
+    /// A path of this site, or the first page.
+    fn path(&self) -> String {
+        // Only paths are given out as `next`, so this is nobody's host.
+        local_path(&self.next, "vestry.invalid").unwrap_or_else(|| "/".into())
     }
 }
 

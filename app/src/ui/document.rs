@@ -21,6 +21,8 @@ pub struct Surroundings {
     pub office: Option<SignedIn>,
     /// Shown with a failure, and found again in the log.
     pub request_id: String,
+    /// Whether cookies are for https only.
+    pub secure: bool,
     /// Whether the address is that of a room itself, not of a page below it.
     pub exact: bool,
     /// Where the source code is offered.
@@ -36,11 +38,8 @@ pub fn document(answer: Answer, around: &Surroundings) -> AnyView {
             response.set_status(StatusCode::SEE_OTHER);
             insert(&response, header::LOCATION, &to);
             if let Some(flash) = flash {
-                insert(
-                    &response,
-                    header::SET_COOKIE,
-                    &format!("flash={}; Path=/; HttpOnly; SameSite=Lax", flash.name()),
-                );
+                let value = format!("flash={}", flash.name());
+                insert(&response, header::SET_COOKIE, &cookie(&value, around.secure));
             }
             return ().into_any();
         }
@@ -56,7 +55,7 @@ pub fn document(answer: Answer, around: &Surroundings) -> AnyView {
     };
     response.set_status(page.status);
     if around.look.flash.is_some() {
-        insert(&response, header::SET_COOKIE, "flash=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+        insert(&response, header::SET_COOKIE, &cookie("flash=; Max-Age=0", around.secure));
     }
     // The script of AutoReload connects to cargo-leptos, on a port of its own.
     let reload = match around.options.env {
@@ -134,6 +133,12 @@ fn failed(failure: &Failure, around: &Surroundings) -> Page {
         body: body.into_any(),
         refresh: false,
     }
+}
+
+/// A cookie of ours with the attributes that each has.
+pub fn cookie(value: &str, secure: bool) -> String {
+    let secure = if secure { "; Secure" } else { "" };
+    format!("{value}; Path=/; HttpOnly; SameSite=Lax{secure}")
 }
 
 fn insert(response: &ResponseOptions, name: HeaderName, value: &str) {

@@ -1,25 +1,26 @@
 use super::problem::Problem;
-use crate::{address, operator, router::AppState};
+use crate::{address::Client, operator, router::AppState};
 use axum::{
-    extract::{ConnectInfo, Request, State},
+    Extension,
+    extract::{Request, State},
     http::StatusCode,
     middleware::Next,
     response::Response,
 };
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-/// The address a request comes from.
+/// The address a request comes from, or its network, as limits count them.
 #[derive(Clone, Copy)]
 pub struct Caller(pub IpAddr);
 
 /// Before anything is looked up: how often one address may ask.
 pub async fn slow_down(
     State(state): State<AppState>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Extension(client): Extension<Client>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let from = address::of(peer, request.headers());
+    let from = client.limit_key();
     let standing = state.limits.address(from)?;
     request.extensions_mut().insert(Caller(from));
     let mut response = next.run(request).await;

@@ -3,7 +3,7 @@ use crate::files;
 use axum::{
     Json,
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
+    extract::{FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -39,15 +39,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
-        let value: serde_json::Value = serde_json::from_slice(&bytes)
-            .map_err(|error| Problem::malformed(format!("The body is not JSON: {error}.")))?;
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Problem::malformed(format!("The body is not JSON: look at line {line}, column {column}."))
+        })?;
         if !value.is_object() {
             return Err(Problem::malformed("The body must be a JSON object."));
         }
-        serde_path_to_error::deserialize(value).map(Self).map_err(|error| {
-            let field = error.path().to_string();
-            Problem::invalid(&field, format!("This is not what belongs here: {}.", error.inner()))
-        })
+        serde_path_to_error::deserialize(value)
+            .map(Self)
+            .map_err(|error| unfit(&error.path().to_string(), &error.inner().to_string()))
     }
 }
 
@@ -67,12 +68,27 @@ pub struct Asked<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = Query::from_request_parts(parts, state).await;
-        query.map(|Query(query)| Self(query)).map_err(|rejection| {
-            let title = "Something in the request is not right";
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title).detail(rejection.body_text())
-        })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(query))
+            .map(Self)
+            .map_err(|error| unfit(&error.path().to_string(), &error.inner().to_string()))
+    }
+}
+
+/// What is wrong with a field, from what serde says. Its words name types of ours: only fields are passed on.
+fn unfit(path: &str, error: &str) -> Problem {
+    let named =
+        |prefix| error.strip_prefix(prefix).and_then(|rest| rest.split_once('`')).map(|(name, _)| name);
+    let at = |name: &str| match path {
+        "." => name.to_owned(),
+        path if path.ends_with(name) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    match (named("unknown field `"), named("missing field `")) {
+        (Some(name), _) => Problem::invalid(&at(name), format!("Unknown field `{name}`.")),
+        (_, Some(name)) => Problem::invalid(&at(name), "This field is required."),
+        _ => Problem::invalid(path, "This is not what belongs here."),
     }
 }
 

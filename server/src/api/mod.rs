@@ -31,6 +31,7 @@ mod tags;
 mod tenants;
 
 pub use limits::Limits;
+pub use problem::Problem;
 
 use crate::router::AppState;
 use axum::{
@@ -41,7 +42,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use problem::Problem;
 use std::{any::Any, time::Duration};
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};

@@ -136,11 +136,12 @@ impl Problem {
     }
 
     /// What no handler has put in words: a status alone.
-    fn of(status: StatusCode) -> Self {
+    pub fn of(status: StatusCode) -> Self {
         let (kind, title) = match status {
             StatusCode::NOT_FOUND => return Self::not_found(),
             StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "This cannot be done here"),
             StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "The body is too large"),
+            StatusCode::REQUEST_TIMEOUT => ("too-slow", "The body came too slowly"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 ("unsupported-media-type", "The body must be application/json")
             }
@@ -167,7 +168,8 @@ impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         let kind = match &failure {
             Failure::NotFound => return Self::not_found(),
-            Failure::Forbidden => "forbidden",
+            Failure::Refused(status) => return Self::of(*status),
+            Failure::Forbidden | Failure::CrossSite => "forbidden",
             Failure::Suspended { .. } => "suspended",
             Failure::TooManyAttempts { .. } => "too-many-requests",
             Failure::Unavailable => "unavailable",
@@ -251,29 +253,45 @@ pub async fn render(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let mut response = next.run(request).await;
     let status = response.status();
-    let mut problem = match response.extensions_mut().remove::<Problem>() {
+    let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => problem,
         None if status.is_client_error() || status.is_server_error() => Problem::of(status),
         None => return response,
     };
-    let request_id = id.and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
-    problem.0.request_id = request_id.unwrap_or_default();
-    let told = *problem.0;
-    let headers = response.headers_mut();
-    headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(seconds) = told.retry_after {
-        headers.insert(header::RETRY_AFTER, seconds.into());
-    }
-    if let Some(standing) = told.limit {
-        standing.write(headers);
-    }
-    if status == StatusCode::UNAUTHORIZED {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    *response.body_mut() = Body::from(serde_json::to_vec(&told).unwrap_or_default());
+    problem.write(&mut response, id.as_ref());
     response
+}
+
+impl Problem {
+    /// The whole answer, for what fails before [`render`] is reached.
+    pub fn rendered(self, id: Option<&RequestId>) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.write(&mut response, id);
+        response
+    }
+
+    fn write(mut self, response: &mut Response, id: Option<&RequestId>) {
+        let request_id = id.and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
+        self.0.request_id = request_id.unwrap_or_default();
+        let told = *self.0;
+        let status = response.status();
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = told.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(standing) = told.limit {
+            standing.write(headers);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        *response.body_mut() = Body::from(serde_json::to_vec(&told).unwrap_or_default());
+    }
 }
 
 /// `first_name` → `firstName`.

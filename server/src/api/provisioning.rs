@@ -1,6 +1,7 @@
 use super::{extract::Id, problem::Problem};
-use crate::{events, router::AppState};
-use axum::{Json, extract::State, response::Response};
+use crate::{address::Client, events, router::AppState};
+use app::answer::Failure;
+use axum::{Extension, Json, extract::State, response::Response};
 use registry::runs::{self, RunStatus, StepState};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -83,6 +84,13 @@ pub async fn progress(State(state): State<AppState>, Id(run_id): Id) -> Result<J
     params(("runId" = Uuid, Path)),
     responses((status = 200, description = "Events, until the run is over", body = String, content_type = "text/event-stream"))
 )]
-pub async fn events(State(state): State<AppState>, Id(run_id): Id) -> Result<Response, Problem> {
-    Ok(events::of::<Progress>(state, run_id).await?)
+pub async fn events(
+    State(state): State<AppState>,
+    Extension(client): Extension<Client>,
+    Id(run_id): Id,
+) -> Result<Response, Problem> {
+    events::of::<Progress>(state, client, run_id).await.map_err(|error| match error {
+        events::Error::Registry(error) => error.into(),
+        events::Error::TooMany { retry_after } => Failure::TooManyAttempts { retry_after }.into(),
+    })
 }

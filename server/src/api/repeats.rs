@@ -1,6 +1,7 @@
 use super::{BODY, extract::NewId, problem::Problem};
+use crate::body;
 use axum::{
-    body::{self, Body},
+    body::Body,
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header as name},
     middleware::Next,
@@ -21,9 +22,7 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
         return Ok(next.run(request).await);
     }
     let (mut parts, body) = request.into_parts();
-    let bytes = body::to_bytes(body, BODY)
-        .await
-        .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large"))?;
+    let bytes = body::read(body, BODY).await.map_err(Problem::of)?;
     let mut digest = Context::new(&SHA256);
     for part in [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes] {
         digest.update(part);
@@ -46,7 +45,7 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
-    let bytes = body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let text = |header: HeaderName| {
         parts.headers.get(header).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };

@@ -38,8 +38,7 @@ pub struct Stripe {
 impl Stripe {
     /// `None` without a key.
     pub fn new(config: &Config) -> Result<Option<Self>, Error> {
-        let given = |value: &Option<String>| value.clone().filter(|value| !value.trim().is_empty());
-        let Some(key) = given(&config.stripe_secret_key) else { return Ok(None) };
+        let Some(key) = &config.stripe_secret_key else { return Ok(None) };
         let mut bearer =
             HeaderValue::try_from(format!("Bearer {}", key.trim())).map_err(|_| Error::StripeKey)?;
         bearer.set_sensitive(true);
@@ -56,7 +55,7 @@ impl Stripe {
             .build()
             .map_err(|error| Error::StripeClient(root(&error)))?;
         let url = format!("{}/", url.as_str().trim_end_matches('/'));
-        Ok(Some(Self { http, url, price: given(&config.stripe_price), deadline }))
+        Ok(Some(Self { http, url, price: config.stripe_price.clone(), deadline }))
     }
 
     /// Whether an earlier attempt has made it, though its answer was lost, is looked up: Stripe keeps

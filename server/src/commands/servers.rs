@@ -1,5 +1,5 @@
 use super::print;
-use crate::{Error, installation::Installation};
+use crate::{Error, installation::Installation, sensitive::Sensitive};
 use clap::Subcommand;
 use registry::servers::{self, NewServer};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
@@ -13,7 +13,7 @@ pub enum Command {
         name: String,
         /// postgres://role:password@host/postgres; the role must be allowed to create databases and roles
         #[arg(long, env = "VESTRY_SERVER_URL", hide_env_values = true)]
-        url: String,
+        url: Sensitive,
         /// Where it stands; a church that signs up may choose among the regions
         #[arg(long, default_value = "local")]
         region: String,

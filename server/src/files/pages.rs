@@ -13,7 +13,7 @@ use app::{
 };
 use axum::{
     body::Body,
-    extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Request, State},
+    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -138,7 +138,7 @@ async fn read(request: Request) -> Sent {
 pub async fn of_member(
     state: State<AppState>,
     session: Session,
-    Path(id): Path<Uuid>,
+    pages::Id(id): pages::Id,
     headers: HeaderMap,
 ) -> Response {
     show(state.0, session, Whose::Member(id), Place::Kept, &headers).await
@@ -147,7 +147,7 @@ pub async fn of_member(
 pub async fn of_member_small(
     state: State<AppState>,
     session: Session,
-    Path(id): Path<Uuid>,
+    pages::Id(id): pages::Id,
     headers: HeaderMap,
 ) -> Response {
     show(state.0, session, Whose::Member(id), Place::Small, &headers).await
@@ -156,7 +156,7 @@ pub async fn of_member_small(
 pub async fn of_branch(
     state: State<AppState>,
     session: Session,
-    Path(id): Path<Uuid>,
+    pages::Id(id): pages::Id,
     headers: HeaderMap,
 ) -> Response {
     show(state.0, session, Whose::Branch(id), Place::Kept, &headers).await
@@ -181,8 +181,7 @@ async fn show(
         Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
     let tag = format!("\"{id}\"");
-    // Kept by the browser, and shown only after asking whether it still may be.
-    let kept = [(header::CACHE_CONTROL, "private, no-cache".to_owned()), (header::ETAG, tag.clone())];
+    let kept = [(header::ETAG, tag.clone())];
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, kept).into_response();
     }

@@ -5,8 +5,8 @@ use super::attachment;
 use crate::router::AppState;
 use axum::{
     body::Body,
-    extract::{Path, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{FromRequestParts, Path, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -75,8 +75,7 @@ impl Doors {
     /// Whether we gave this address out, and it is still good.
     fn check(&self, method: &str, key: &str, terms: &Terms) -> Result<(), Refusal> {
         let signature = BASE64_URL_SAFE_NO_PAD.decode(&terms.signature).unwrap_or_default();
-        hmac::verify(&self.key, text(method, key, terms).as_bytes(), &signature)
-            .map_err(|_| Refusal(StatusCode::FORBIDDEN, "This address was not given out by us."))?;
+        hmac::verify(&self.key, text(method, key, terms).as_bytes(), &signature).map_err(|_| NOT_OURS)?;
         match terms.expires > Utc::now().timestamp() {
             true => Ok(()),
             false => Err(Refusal(StatusCode::GONE, "This address has expired. Ask for a new one.")),
@@ -100,6 +99,24 @@ fn query(terms: &Terms) -> String {
     format!("expires={}&type={kind}{size}{name}&signature={}", terms.expires, terms.signature)
 }
 
+/// A file's key, and the terms its address was given out on.
+pub struct Signed(String, Terms);
+
+impl<S: Send + Sync> FromRequestParts<S> for Signed {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let key = Path::<String>::from_request_parts(parts, state).await;
+        let terms = Query::<Terms>::from_request_parts(parts, state).await;
+        match (key, terms) {
+            (Ok(Path(key)), Ok(Query(terms))) => Ok(Self(key, terms)),
+            _ => Err(NOT_OURS),
+        }
+    }
+}
+
+const NOT_OURS: Refusal = Refusal(StatusCode::FORBIDDEN, "This address was not given out by us.");
+
 pub struct Refusal(StatusCode, &'static str);
 
 impl IntoResponse for Refusal {
@@ -121,8 +138,7 @@ fn doors(state: &AppState) -> Result<Arc<Doors>, Refusal> {
 /// Takes what was promised, as it comes, and puts it in its place when all of it is there.
 pub async fn upload(
     State(state): State<AppState>,
-    Path(key): Path<String>,
-    Query(terms): Query<Terms>,
+    Signed(key, terms): Signed,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
@@ -167,8 +183,7 @@ pub async fn upload(
 /// Hands a file out, to be kept and not to be shown.
 pub async fn download(
     State(state): State<AppState>,
-    Path(key): Path<String>,
-    Query(terms): Query<Terms>,
+    Signed(key, terms): Signed,
 ) -> Result<Response, Refusal> {
     let doors = doors(&state)?;
     doors.check("GET", &key, &terms)?;

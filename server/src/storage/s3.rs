@@ -27,14 +27,15 @@ pub struct Signer {
 
 /// `None` when no bucket is set.
 pub fn open(config: &Config) -> Result<Option<(AmazonS3, Signer)>, Error> {
-    let given = |value: &Option<String>| value.clone().filter(|value| !value.trim().is_empty());
-    let Some(bucket) = given(&config.s3_bucket) else { return Ok(None) };
-    let (Some(key_id), Some(key)) = (given(&config.s3_access_key_id), given(&config.s3_secret_access_key))
+    let Some(bucket) = config.s3_bucket.clone() else { return Ok(None) };
+    let (Some(key_id), Some(key)) =
+        (config.s3_access_key_id.as_deref(), config.s3_secret_access_key.as_deref())
     else {
         return Err(Error::S3Keys);
     };
+    let (key_id, key) = (key_id.to_owned(), key.to_owned());
     let region = config.s3_region.clone();
-    let endpoint = given(&config.s3_endpoint).unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+    let endpoint = config.s3_endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
     let endpoint = endpoint.trim_end_matches('/').to_owned();
     let parsed: reqwest::Url = endpoint.parse().map_err(|_| Error::S3Endpoint)?;
     let host = match (parsed.host_str(), parsed.port()) {

@@ -348,7 +348,7 @@ async fn has_a_photo(office: &Office) {
     let address = page.attribute(".titled .avatar img", "src").expect("a picture");
     let answer = browser.stream(&address).await;
     assert_eq!(answer.headers()["content-type"], "image/jpeg");
-    assert_eq!(answer.headers()["cache-control"], "private, no-cache");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
     let tag = answer.headers()["etag"].to_str().expect("text").to_owned();
     let picture = image::load_from_memory(&answer.bytes().await.expect("bytes")).expect("a picture");

@@ -18,6 +18,7 @@ mod files;
 mod isolation;
 mod members;
 mod metrics;
+mod network;
 mod oidc;
 mod pools;
 mod provisioning;

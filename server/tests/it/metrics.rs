@@ -13,7 +13,7 @@ fn number(page: &Page, series: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happens_is_counted() {
     let server = TestServer::start_with(|config| {
-        config.operator_token = Some("open sesame".into());
+        config.operator_token = Some("open-sesame-please".into());
         config.ready_databases = 1;
     })
     .await;
@@ -22,7 +22,7 @@ async fn what_happens_is_counted() {
     let church = Church::open(&server, "Grace Chapel").await;
     church.browser.get("/members").await.expect(200);
     db.until("select exists (select from ready_databases where ready_at is not null)").await;
-    let page = metrics(&server.browser(), "open sesame").await.expect(200);
+    let page = metrics(&server.browser(), "open-sesame-please").await.expect(200);
     assert!(page.header("content-type").starts_with("text/plain"));
     for (series, expected) in [
         ("vestry_signups_total{result=\"accepted\"}", 1.0),
@@ -44,9 +44,10 @@ async fn what_happens_is_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_reads_them_without_the_token() {
-    let server = TestServer::start_with(|config| config.operator_token = Some("open sesame".into())).await;
+    let server =
+        TestServer::start_with(|config| config.operator_token = Some("open-sesame-please".into())).await;
     let church = Church::open(&server, "Grace Chapel").await;
-    for token in ["", "open", "open sesame!"] {
+    for token in ["", "open", "open-sesame-please!"] {
         assert!(!metrics(&church.browser, token).await.expect(403).html.contains("vestry_"));
     }
     let without = TestServer::on_with(&server.registry, |config| config.operator_token = None).await;

@@ -96,11 +96,19 @@ async fn an_ended_session_comes_back_to_where_the_person_was() {
     let page = church.browser.post(&sign_in, &[("email", &church.email), ("password", PASSWORD)]).await;
     assert_eq!(page.location(), "/members?search=naomi&sort=-name");
 
-    for out in ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)"] {
+    for out in [
+        "https://evil.example",
+        "//evil.example",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "/..//evil.example",
+        "javascript:alert(1)",
+    ] {
         let browser = server.browser();
         let address = format!("/signin?{}", serde_urlencoded::to_string([("next", out)]).expect("a query"));
         let page = browser.post(&address, &[("email", &church.email), ("password", PASSWORD)]).await;
         assert_eq!(page.location(), "/", "{out} leads out of here");
+        assert_eq!(browser.get(&address).await.location(), "/", "{out} leads out of here");
     }
 }
 
@@ -168,9 +176,12 @@ async fn guessing_is_slowed_down_by_account_from_wherever_it_comes() {
 async fn a_form_of_another_site_is_refused() {
     let server = TestServer::start().await;
     let church = Church::open(&server, "Grace Chapel").await;
-    for (name, value) in
-        [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example"), ("origin", "null")]
-    {
+    for (name, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ] {
         let page =
             church.browser.request(|client, base| client.post(format!("{base}/signout")).header(name, value));
         page.await.expect(403);
@@ -178,6 +189,30 @@ async fn a_form_of_another_site_is_refused() {
     church.browser.get("/members").await.expect(200);
     let cookie = server.browser().post("/theme", &[("theme", "dark")]).await;
     assert!(cookie.header("set-cookie").contains("SameSite=Lax"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn choosing_colours_goes_back_to_a_page_of_ours() {
+    let server = TestServer::start().await;
+    let browser = server.browser();
+    let host = server.addr();
+    for (referer, expected) in [
+        (format!("http://{host}/members?search=naomi"), "/members?search=naomi"),
+        (format!("https://{host}/branches"), "/branches"),
+        (format!("http://{host}//evil.example/"), "/"),
+        (format!("http://{host}/\t/evil.example/"), "/"),
+        (format!("http://{host}/..//evil.example/"), "/"),
+        ("https://evil.example/members".into(), "/"),
+        (format!("https://{host}@evil.example/members"), "/"),
+        ("nonsense".into(), "/"),
+    ] {
+        let page = browser.request(|client, base| {
+            client.post(format!("{base}/theme")).header("referer", &referer).form(&[("theme", "dark")])
+        });
+        let page = page.await;
+        assert_eq!(page.location(), expected, "{referer:?}");
+        assert!(page.header("set-cookie").starts_with("theme=dark"));
+    }
 }
 
 /// Asks again while the first answer still stands: what another process does is heard a moment later.

@@ -1,4 +1,4 @@
-use crate::harness::{Browser, Church, OIDC, Process, Registry, TestServer, sign_up, watch};
+use crate::harness::{Browser, Church, OIDC, Process, Registry, TestServer, client, sign_up, watch};
 use std::{os::unix::fs::PermissionsExt, path::Path};
 use tokio::process::Command;
 
@@ -59,7 +59,8 @@ async fn what_prevents_a_start_is_said_in_a_sentence_with_the_remedy() {
 
     let addr = ["--addr", "127.0.0.1:0"];
     std::fs::write(folder.path().join("file"), "").expect("written");
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
+        (&["--trusted-proxies", "proxy.example.org"], "is not an address or network"),
         (&["--data-dir", "file/data"], "set VESTRY_DATA_DIR"),
         (&["--oidc-audience", "office"], "OIDC_ISSUER is missing"),
         (&["--oidc-tenant-claim", "custom:church"], "OIDC_ISSUER is missing"),
@@ -85,6 +86,88 @@ async fn what_prevents_a_start_is_said_in_a_sentence_with_the_remedy() {
         assert!(said.contains(expected), "{arguments:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blank_setting_is_an_unset_one() {
+    let registry = Registry::create().await;
+    // Every variable that is explained there.
+    let explained = include_str!("../../../.env.example").lines();
+    let variables: Vec<_> = explained
+        .filter_map(|line| line.trim_start_matches('#').split_once('='))
+        .map(|(name, _)| name)
+        .filter(|name| {
+            name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+        })
+        .collect();
+    assert!(variables.len() > 20, "{variables:?}");
+    let process = Process::configured(&registry, |command| {
+        for variable in variables {
+            // Without these it would be another installation.
+            if !["VESTRY_REGISTRY_URL", "VESTRY_SECRET_KEY", "VESTRY_DATA_DIR", "VESTRY_ADDR"]
+                .contains(&variable)
+            {
+                command.env(variable, " ");
+            }
+        }
+        command.env("VESTRY_OPERATOR_TOKEN", "").args([
+            "--operator-token",
+            "",
+            "--s3-bucket=",
+            "--stripe-secret-key",
+            " ",
+        ]);
+    })
+    .await;
+    let program = client();
+    for authorization in [None, Some(""), Some("Bearer"), Some("Bearer "), Some("Basic Og==")] {
+        let ask = async |request: reqwest::RequestBuilder| {
+            let request = request.header("x-forwarded-for", "203.0.113.7");
+            let request = match authorization {
+                Some(value) => request.header("authorization", value),
+                None => request,
+            };
+            request.send().await.expect("it is answered").status().as_u16()
+        };
+        let at = |path: &str| format!("http://{}{path}", process.addr);
+        assert_eq!(ask(program.get(at("/api/tenants"))).await, 403, "{authorization:?}");
+        let new = serde_json::json!({ "name": "Trap", "admin": { "firstName": "A", "lastName": "B",
+            "email": "trap@example.org", "password": "river candle mango" } });
+        assert_eq!(ask(program.post(at("/api/tenants")).json(&new)).await, 403, "{authorization:?}");
+        assert_eq!(ask(program.get(at("/metrics"))).await, 403, "{authorization:?}");
+    }
+    assert_eq!(registry.db().await.one::<i64>("select count(*) from tenants").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_token_that_could_be_guessed_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for token in ["short", "fifteen-letters", "sixteen with spaces", "sechzehn-Zeichen-für"] {
+        let output = binary(folder.path())
+            .args(["--addr", "127.0.0.1:0"])
+            .env("VESTRY_OPERATOR_TOKEN", token)
+            .output()
+            .await
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success(), "{token}");
+        assert!(said.contains("VESTRY_OPERATOR_TOKEN is too weak"), "{said}");
+        assert!(!said.contains(token), "{said}");
+    }
+    let registry = Registry::create().await;
+    let token = "sixteen-letters-";
+    let process = Process::configured(&registry, |command| {
+        command.env("VESTRY_OPERATOR_TOKEN", token);
+    })
+    .await;
+    let program = client();
+    let ask = async |token: &str| {
+        let request = program.get(format!("http://{}/api/tenants", process.addr)).bearer_auth(token);
+        request.send().await.expect("it is answered").status().as_u16()
+    };
+    assert_eq!(ask(token).await, 200);
+    assert_eq!(ask("").await, 401);
+    assert_eq!(ask("sixteen-letters").await, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

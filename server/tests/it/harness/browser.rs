@@ -8,6 +8,13 @@ use std::{
     },
 };
 
+/// A client that keeps and adds nothing of its own.
+pub fn client() -> reqwest::Client {
+    // Unencrypted, but the client asks for a provider all the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().expect("a client")
+}
+
 /// A browser without JavaScript: it keeps cookies, and each comes from an address of its own.
 #[derive(Clone)]
 pub struct Browser {

@@ -9,7 +9,7 @@ mod program;
 mod server;
 mod stripe;
 
-pub use browser::{Browser, Page};
+pub use browser::{Browser, Page, client};
 pub use church::{Church, PASSWORD, sign_up, sign_up_in, watch};
 pub use cluster::{Db, cluster};
 pub use issuer::{ISSUER, Issuer, Key, PAUSE, PUBLIC_KEY, now, token as forged_token};

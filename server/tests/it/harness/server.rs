@@ -151,6 +151,10 @@ impl Process {
         Err(said)
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// As the machine's owner would with `kill -9`.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
