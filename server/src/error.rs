@@ -23,7 +23,7 @@ pub enum Error {
     ShortSecret,
     #[error(transparent)]
     Embedded(#[from] embedded::Error),
-    #[error("the registry could not be opened: {}", causes(.0))]
+    #[error("the registry could not be opened: {}", registry::chain(.0))]
     Registry(#[from] registry::Error),
     #[error(
         "STRIPE_SECRET_KEY cannot be a key: it has characters that no key has. Copy it anew from Stripe's dashboard"
@@ -54,7 +54,7 @@ pub enum Error {
     )]
     OidcJwksUrl,
     #[error(
-        "the issuer of tokens cannot be called over TLS ({}): install the system's root certificates (package ca-certificates)", causes(.0)
+        "the issuer of tokens cannot be called over TLS ({}): install the system's root certificates (package ca-certificates)", registry::chain(.0)
     )]
     OidcClient(reqwest::Error),
     #[error("the template of new databases could not be made: {0}")]
@@ -66,9 +66,4 @@ pub enum Error {
     Runtime(std::io::Error),
     #[error("the server stopped ({0})")]
     Serve(std::io::Error),
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

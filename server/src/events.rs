@@ -1,7 +1,7 @@
 //! Progress of a run as server-sent events. Watching never starts work.
 
 use crate::router::AppState;
-use app::provisioning::watch::Progress;
+use app::{answer::Failure, provisioning::watch::Progress};
 use axum::{
     extract::{Path, State},
     http::StatusCode,
@@ -27,7 +27,11 @@ pub async fn progress(State(state): State<AppState>, Path(run_id): Path<String>)
     match of::<Progress>(state, run_id).await {
         Ok(events) => events,
         Err(registry::Error::NotFound) => StatusCode::NOT_FOUND.into_response(),
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(error) => {
+            let failure = Failure::from(error);
+            failure.log();
+            failure.status().into_response()
+        }
     }
 }
 

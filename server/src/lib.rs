@@ -17,6 +17,8 @@
 //! | `operator` | how the operator's program is known |
 //! | `commands` | what an operator does from the command line |
 //! | `health`, `metrics` | how it does: for balancers, for Prometheus |
+//! | `log`, `http_log` | how the log is written; a line and a measurement for each request |
+//! | `lease` | work that is done only while its lease is held |
 //! | `serve` | starting and stopping all of it |
 
 pub mod billing;
@@ -24,6 +26,7 @@ pub mod commands;
 pub mod config;
 pub mod files;
 pub mod installation;
+pub mod log;
 pub mod provisioning;
 pub mod serve;
 pub mod storage;
@@ -35,6 +38,8 @@ mod budget;
 mod error;
 mod events;
 mod health;
+mod http_log;
+mod lease;
 mod metrics;
 mod operator;
 mod pages;

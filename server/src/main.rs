@@ -1,9 +1,9 @@
 use clap::Parser;
 use server::{
     commands::{keys, servers, tenants},
-    config::{Command, Config, Log},
+    config::{Command, Config},
     installation::Installation,
-    serve,
+    log, serve,
 };
 use std::process::ExitCode;
 
@@ -11,14 +11,8 @@ fn main() -> ExitCode {
     // Several crates speak TLS; all of them by ring.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| "info,sqlx=warn,sqlx::postgres::notice=off,tower_sessions=error".into());
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match config.log {
-        Log::Text => log.init(),
-        Log::Json => log.json().flatten_event(true).init(),
-    }
+    let format = config.log;
+    log::init(format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(server::Error::Runtime).and_then(|runtime| {
         runtime.block_on(async {
@@ -49,7 +43,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("vestry: {error}");
+            log::fatal(format, &error);
             ExitCode::FAILURE
         }
     }

@@ -88,6 +88,7 @@ pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> 
         None
     };
     let Some(session) = parts.extensions.get::<Session>().cloned() else {
+        tracing::error!("a page stands outside the session layer");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let params = Path::<HashMap<String, String>>::from_request_parts(&mut parts, &()).await;
@@ -107,12 +108,7 @@ pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> 
     let (office, page) = match who {
         Who::Anybody => (None, page),
         Who::SignedIn => match state.identity.resolve(&session).await {
-            Ok(office) => {
-                if let Some(office) = &office {
-                    tracing::Span::current().record("tenant", office.tenant.id());
-                }
-                (office, page)
-            }
+            Ok(office) => (office, page),
             Err(error) => {
                 let failure = Arc::new(std::sync::Mutex::new(Some(Failure::from(error))));
                 let failed: Page = Arc::new(move |_, _, _| {

@@ -3,7 +3,7 @@
 use crate::{
     api, assets, events,
     files::{Files, pages as pictures},
-    health, metrics, pages,
+    health, http_log, metrics, pages,
     pages::{private, public},
     storage,
 };
@@ -22,12 +22,7 @@ use registry::{Registry, changes::Changes};
 use std::{ops::Deref, sync::Arc};
 use tenant::photos::Whose;
 use tower::ServiceBuilder;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    trace::TraceLayer,
-};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{
     Expiry, SessionManagerLayer,
     cookie::{SameSite, time::Duration},
@@ -122,9 +117,7 @@ pub fn router(state: AppState, https: bool) -> Router {
         .route("/metrics", get(metrics::metrics))
         .layer(
             ServiceBuilder::new()
-                .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-                .layer(TraceLayer::new_for_http().make_span_with(span))
-                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(middleware::from_fn(http_log::log))
                 .layer(CatchPanicLayer::custom(panicked))
                 .layer(middleware::from_fn(headers)),
         )
@@ -161,9 +154,8 @@ fn is_from_us(headers: &HeaderMap) -> bool {
     }
 }
 
-/// A fault of ours ends its request, not the server.
+/// A fault of ours ends its request, not the server. The panic hook has logged it.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    tracing::error!("a request panicked");
     (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side. Try again.").into_response()
 }
 
@@ -173,10 +165,4 @@ async fn headers(request: Request, next: Next) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
-}
-
-/// What every line of the log about a request carries. No query: it may hold what people search for.
-fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
-    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), id, tenant = tracing::field::Empty)
 }

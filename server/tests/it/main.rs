@@ -16,9 +16,12 @@ mod faults;
 mod files;
 #[macro_use]
 mod isolation;
+mod leases;
+mod logs;
 mod members;
 mod metrics;
 mod oidc;
+mod outages;
 mod pools;
 mod provisioning;
 mod ready;
