@@ -152,6 +152,7 @@ mod tests {
         let request =
             Request::get(path).header("x-request-id", "one").body(Body::empty()).expect("a request");
         let answer = tokio::time::timeout(std::time::Duration::from_millis(50), app.oneshot(request)).await;
+        drop(std::panic::take_hook());
         let status = answer.map_or(StatusCode::OK, |answer| answer.expect("infallible").status());
         let written = written.0.lock().expect("nobody panics here").clone();
         let lines = String::from_utf8(written).expect("text");

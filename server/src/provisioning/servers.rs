@@ -162,7 +162,10 @@ impl Servers {
 impl Administered {
     fn new(server: Server, options: PgConnectOptions) -> Self {
         // A statement may hold what a password is checked against.
-        let options = options.disable_statement_logging();
+        let options = options
+            .disable_statement_logging()
+            // A process that is frozen in the middle of an upgrade does not lock the church out for longer.
+            .options([("idle_in_transaction_session_timeout", "30s")]);
         let maintenance = pool(4, options.clone().database(MAINTENANCE));
         Self {
             server,

@@ -75,6 +75,30 @@ async fn frozen_at(step: &str) {
     assert_eq!(watch(&browser, &opening).await["status"], "succeeded", "{step}");
 }
 
+/// A transaction holds locks that the other processes wait for, here that of the connection budget.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_frozen_in_a_transaction_does_not_stop_the_others() {
+    let registry = Registry::create().await;
+    let frozen = Process::start(&registry).await;
+    let mut db = registry.db().await;
+    let mut holder = registry.db().await;
+    holder.run("select pg_advisory_lock(42)").await;
+    db.run(
+        "create function hold() returns trigger language plpgsql as $$
+         begin perform pg_advisory_xact_lock(42); return new; end $$;
+         create trigger hold before update on processes for each row execute function hold();",
+    )
+    .await;
+    db.until(HELD).await;
+    frozen.freeze().await;
+    holder.run("select pg_advisory_unlock(42)").await;
+    let starts = tokio::time::timeout(Duration::from_secs(25), Process::start(&registry)).await;
+    let next = starts.expect("it waits for the frozen process");
+    Browser::new(next.addr).get("/signin").await.expect(200);
+    frozen.thaw().await;
+    Browser::new(frozen.addr).get("/signin").await.expect(200);
+}
+
 /// A registry of its own without any process, so that nobody else claims what waits in it.
 async fn open(registry: &Registry) -> registry::Registry {
     let options = registry.url.parse().expect("an address");
