@@ -3,6 +3,7 @@
 use crate::{forms::Errors, ui::frame::Door};
 use http::StatusCode;
 use leptos::prelude::*;
+use registry::chain;
 use std::time::Duration;
 use tower_sessions::{session, session_store};
 
@@ -163,10 +164,73 @@ pub enum Failure {
     TooManyAttempts {
         retry_after: Duration,
     },
-    /// A database does not answer just now.
-    Unavailable,
+    /// Not possible now, and worth trying again; the cause is for the log.
+    Unavailable {
+        outage: Outage,
+        cause: String,
+    },
     /// Something that should not happen; the cause is for the log.
     Internal(String),
+}
+
+/// What is the matter while something is unavailable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// A database does not answer, or has no connection to spare.
+    Unreachable,
+    /// PostgreSQL has no room on its disk.
+    DiskFull,
+    /// The church's tables could not be brought to this release's version.
+    UpgradeFailed,
+    /// The church's tables are of a newer release than this process.
+    NewerSchema,
+}
+
+impl Outage {
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        match registry::sqlstate(error).as_deref() {
+            Some("53100") => Self::DiskFull,
+            _ => Self::Unreachable,
+        }
+    }
+
+    /// For the log and for programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unavailable",
+            Self::DiskFull => "disk-full",
+            Self::UpgradeFailed => "upgrade-failed",
+            Self::NewerSchema => "newer-schema",
+        }
+    }
+
+    /// In seconds.
+    fn retry_after(self) -> u64 {
+        match self {
+            Self::Unreachable => 5,
+            Self::DiskFull | Self::UpgradeFailed | Self::NewerSchema => 60,
+        }
+    }
+
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Unreachable => {
+                ("We can't reach your data right now", "Nothing is lost. Try again in a minute.")
+            }
+            Self::DiskFull => (
+                "We can't save anything right now",
+                "The database server has run out of space. What was saved before is safe. Contact your Vestry provider, and try again later.",
+            ),
+            Self::UpgradeFailed => (
+                "We couldn't update your church's account",
+                "Vestry has a new version, and your account could not be moved to it yet. Your data is safe. Try again in a few minutes. If it keeps happening, send your Vestry provider this reference.",
+            ),
+            Self::NewerSchema => (
+                "Vestry is being updated",
+                "Your church's account has already moved to the new version. Your data is safe. Try again in a few minutes.",
+            ),
+        }
+    }
 }
 
 impl Failure {
@@ -175,7 +239,9 @@ impl Failure {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::FORBIDDEN => Self::Forbidden,
-            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Self::Unavailable { outage: Outage::Unreachable, cause: format!("answered {status}") }
+            }
             status if status.is_client_error() => Self::Refused(status),
             status => Self::Internal(format!("answered {status}")),
         }
@@ -187,7 +253,7 @@ impl Failure {
             Self::Forbidden | Self::CrossSite | Self::Suspended { .. } => StatusCode::FORBIDDEN,
             Self::Refused(status) => *status,
             Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -196,7 +262,7 @@ impl Failure {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts { retry_after } => Some(retry_after.as_secs().max(1)),
-            Self::Unavailable => Some(5),
+            Self::Unavailable { outage, .. } => Some(outage.retry_after()),
             _ => None,
         }
     }
@@ -240,15 +306,40 @@ impl Failure {
                 "That was too often",
                 format!("Please wait {} and try again.", human(*retry_after)),
             ),
-            Self::Unavailable => (
-                "Your church's database is out of reach",
-                "It is probably restarting. Nothing is lost; try again in a moment.".into(),
-            ),
+            Self::Unavailable { outage, .. } => {
+                let (heading, words) = outage.words();
+                (heading, words.into())
+            }
             Self::Internal(_) => (
-                "Something went wrong on our side",
-                "Nothing you typed was saved half. Try again; if it stays, tell whoever runs this installation the number below.".into(),
+                "Sorry, something went wrong",
+                "Your changes were not saved. Try again. If it keeps happening, send your Vestry provider this reference.".into(),
             ),
         }
+    }
+
+    /// Writes to the log why a request fails through no fault of its sender. For where it is answered; the line
+    /// carries the request's id and tenant.
+    pub fn log(&self) {
+        match self {
+            Self::Unavailable { outage, cause } => {
+                tracing::warn!(outage = outage.name(), error = %cause, "request failed: unavailable");
+            }
+            Self::Internal(cause) => tracing::error!(error = %cause, "request failed"),
+            Self::NotFound
+            | Self::Forbidden
+            | Self::CrossSite
+            | Self::Refused(_)
+            | Self::Suspended { .. }
+            | Self::TooManyAttempts { .. } => {}
+        }
+    }
+
+    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Internal(chain(error).to_string())
+    }
+
+    fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Unavailable { outage: Outage::of(error), cause: chain(error).to_string() }
     }
 }
 
@@ -265,10 +356,10 @@ impl From<tenant::Error> for Failure {
         match &error {
             tenant::Error::NotFound => Self::NotFound,
             tenant::Error::Forbidden => Self::Forbidden,
-            tenant::Error::Unavailable(_) => Self::Unavailable,
+            tenant::Error::Unavailable(_) => Self::unavailable(&error),
             // Forms show this at the field; elsewhere it is the words that matter.
             tenant::Error::Rejected { .. } | tenant::Error::Changed | tenant::Error::Database(_) => {
-                Self::Internal(causes(&error))
+                Self::internal(&error)
             }
         }
     }
@@ -278,8 +369,8 @@ impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         match &error {
             registry::Error::NotFound => Self::NotFound,
-            registry::Error::Unavailable(_) => Self::Unavailable,
-            _ => Self::Internal(causes(&error)),
+            registry::Error::Unavailable(_) => Self::unavailable(&error),
+            _ => Self::internal(&error),
         }
     }
 }
@@ -295,17 +386,17 @@ impl From<identity::Error> for Failure {
             | identity::Error::Unauthenticated
             | identity::Error::WrongTenant
             | identity::Error::ChooseTenant(_) => Self::Forbidden,
-            identity::Error::TooNew | identity::Error::TooOld => Self::Unavailable,
+            identity::Error::TooNew => {
+                Self::Unavailable { outage: Outage::NewerSchema, cause: error.to_string() }
+            }
+            identity::Error::TooOld => {
+                Self::Unavailable { outage: Outage::UpgradeFailed, cause: error.to_string() }
+            }
             // Sessions are kept in the registry.
             identity::Error::Session(session::Error::Store(session_store::Error::Backend(_))) => {
-                Self::Unavailable
+                Self::unavailable(&error)
             }
-            error => Self::Internal(causes(&error)),
+            error => Self::internal(&error),
         }
     }
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -49,7 +49,7 @@ impl Share {
         self.keeping.abort();
         self.party.identity.limit_connections(0);
         if let Err(error) = processes::leave(&self.party.registry, self.party.process).await {
-            tracing::warn!(%error, "the part of the connection budget could not be given back");
+            tracing::warn!(error = %registry::chain(&error), "the part of the connection budget could not be given back");
         }
     }
 }
@@ -66,7 +66,7 @@ impl Party {
                 Ok(true) => CLOSING,
                 Ok(false) => PRESUMED_DEAD / 5,
                 Err(error) => {
-                    tracing::warn!(%error, "the connection budget could not be agreed on");
+                    tracing::warn!(error = %registry::chain(&error), "the connection budget could not be agreed on");
                     PRESUMED_DEAD / 10
                 }
             };

@@ -33,7 +33,7 @@ pub enum Error {
     OperatorToken,
     #[error(transparent)]
     Embedded(#[from] embedded::Error),
-    #[error("the registry could not be opened: {}", causes(.0))]
+    #[error("the registry could not be opened: {}", registry::chain(.0))]
     Registry(#[from] registry::Error),
     #[error(
         "STRIPE_SECRET_KEY cannot be a key: it has characters that no key has. Copy it anew from Stripe's dashboard"
@@ -64,7 +64,7 @@ pub enum Error {
     )]
     OidcJwksUrl,
     #[error(
-        "the issuer of tokens cannot be called over TLS ({}): install the system's root certificates (package ca-certificates)", causes(.0)
+        "the issuer of tokens cannot be called over TLS ({}): install the system's root certificates (package ca-certificates)", registry::chain(.0)
     )]
     OidcClient(reqwest::Error),
     #[error("VESTRY_SOURCE_URL is not an address: it looks like https://code.example.org/vestry")]
@@ -76,9 +76,4 @@ pub enum Error {
     Command(String),
     #[error("the runtime could not be started ({0})")]
     Runtime(std::io::Error),
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

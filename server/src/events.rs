@@ -128,7 +128,11 @@ pub async fn progress(
     match of::<Progress>(state, client, run_id).await {
         Ok(events) => events,
         Err(Error::Registry(registry::Error::NotFound)) => StatusCode::NOT_FOUND.into_response(),
-        Err(Error::Registry(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(Error::Registry(error)) => {
+            let failure = Failure::from(error);
+            failure.log();
+            failure.status().into_response()
+        }
         Err(Error::TooMany { retry_after }) => {
             let failure = Failure::TooManyAttempts { retry_after };
             let retry_after = failure.retry_after().unwrap_or(RETRY_AFTER);

@@ -13,7 +13,10 @@ pub async fn live() -> &'static str {
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) {
     match state.registry.ping().await {
         Ok(()) => (StatusCode::OK, "ok"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the registry does not answer"),
+        Err(error) => {
+            tracing::warn!(error = %registry::chain(&error), "not ready: the registry does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "the registry does not answer")
+        }
     }
 }
 
@@ -33,7 +36,7 @@ pub async fn sample(registry: Registry, identity: Identity) {
         let result = match identity.check(&id).await {
             Ok(()) => "ok",
             Err(error) => {
-                tracing::warn!(tenant = %id, %error, "a church's database does not answer");
+                tracing::warn!(tenant = %id, error = %registry::chain(&error), "a church's database does not answer");
                 "failed"
             }
         };

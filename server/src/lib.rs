@@ -23,6 +23,8 @@
 //! | `operator` | how the operator's program is known |
 //! | `commands` | what an operator does from the command line |
 //! | `health`, `metrics` | how it does: for balancers, for Prometheus |
+//! | `log`, `http_log` | how the log is written; a line and a measurement for each request |
+//! | `lease` | work that is done only while its lease is held |
 //! | `serve` | starting and stopping all of it |
 
 pub mod address;
@@ -32,6 +34,7 @@ pub mod config;
 pub mod env_file;
 pub mod files;
 pub mod installation;
+pub mod log;
 pub mod provisioning;
 pub mod sensitive;
 pub mod serve;
@@ -47,6 +50,8 @@ mod error;
 mod events;
 mod guard;
 mod health;
+mod http_log;
+mod lease;
 mod metrics;
 mod operator;
 mod pages;

@@ -1,8 +1,8 @@
 use server::{
     commands::{healthcheck, keys, servers, tenants},
-    config::{Command, Log},
+    config::Command,
     installation::Installation,
-    serve, settings,
+    log, serve, settings,
 };
 use std::process::ExitCode;
 
@@ -10,18 +10,15 @@ fn main() -> ExitCode {
     // Before anything that could start a thread.
     let config = match settings::parse() {
         Ok(config) => config,
-        Err(error) => return fail(&error),
+        Err(error) => {
+            eprintln!("vestry: {error}");
+            return ExitCode::FAILURE;
+        }
     };
     // Several crates speak TLS; all of them by ring.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| "info,sqlx=warn,sqlx::postgres::notice=off,tower_sessions=error".into());
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    match config.log {
-        Log::Text => log.init(),
-        Log::Json => log.json().flatten_event(true).init(),
-    }
+    let format = config.log;
+    log::init(format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = runtime.map_err(server::Error::Runtime).and_then(|runtime| {
         runtime.block_on(async {
@@ -52,11 +49,9 @@ fn main() -> ExitCode {
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => {
+            log::fatal(format, &error);
+            ExitCode::FAILURE
+        }
     }
-}
-
-fn fail(error: &server::Error) -> ExitCode {
-    eprintln!("vestry: {error}");
-    ExitCode::FAILURE
 }

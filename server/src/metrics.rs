@@ -9,7 +9,11 @@ use axum::{
 };
 use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 /// Seconds, from what a lookup takes to what nobody waits for.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -48,8 +52,10 @@ pub async fn metrics(
         return (StatusCode::FORBIDDEN, "Set VESTRY_OPERATOR_TOKEN, and send it as a bearer token.\n")
             .into_response();
     }
-    if let Err(error) = gather(&state).await {
-        tracing::warn!(%error, "the registry could not be counted");
+    let gathered = gather(&state).await;
+    gauge!("vestry_registry_up").set(if gathered.is_ok() { 1.0 } else { 0.0 });
+    if let Err(error) = gathered {
+        tracing::warn!(error = %registry::chain(&error), "the registry could not be counted");
     }
     let text = recorder().render();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
@@ -70,10 +76,25 @@ async fn gather(state: &AppState) -> registry::Result<()> {
     for (status, number) in counts.tenants {
         gauge!("vestry_tenants", "status" => status).set(number as f64);
     }
+    count_versions(counts.versions);
     for (server, number) in counts.ready {
         gauge!("vestry_ready_databases", "server" => server).set(number as f64);
     }
     gauge!("vestry_provisioning_queue").set(counts.queued as f64);
     gauge!("vestry_processes").set(counts.processes as f64);
     Ok(())
+}
+
+/// Tenants by the version of their tables. A version that the last tenant has left is told once more, as 0.
+fn count_versions(counts: Vec<(i64, i64)>) {
+    static TOLD: Mutex<BTreeSet<i64>> = Mutex::new(BTreeSet::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    told.insert(tenant::schema::version());
+    told.extend(counts.iter().map(|(version, _)| version));
+    let counts: BTreeMap<_, _> = counts.into_iter().collect();
+    for version in told.iter() {
+        let number = counts.get(version).copied().unwrap_or_default();
+        gauge!("vestry_tenants_by_schema_version", "version" => version.to_string()).set(number as f64);
+    }
+    gauge!("vestry_schema_version").set(tenant::schema::version() as f64);
 }

@@ -91,6 +91,7 @@ pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> 
         None
     };
     let Some(session) = parts.extensions.get::<Session>().cloned() else {
+        tracing::error!("a page stands outside the session layer");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let params = Path::<HashMap<String, String>>::from_request_parts(&mut parts, &()).await;

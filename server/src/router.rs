@@ -4,7 +4,7 @@ use crate::{
     address::{self, TrustedProxies},
     api, assets, events,
     files::{Files, pages as pictures},
-    guard, health, metrics, pages,
+    guard, health, http_log, metrics, pages,
     pages::{private, public},
     storage,
 };
@@ -23,12 +23,7 @@ use registry::{Registry, changes::Changes};
 use std::{ops::Deref, sync::Arc};
 use tenant::photos::Whose;
 use tower::ServiceBuilder;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    compression::CompressionLayer,
-    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
-    trace::TraceLayer,
-};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{
     Expiry, SessionManagerLayer,
     cookie::{SameSite, time::Duration},
@@ -133,9 +128,7 @@ pub fn router(state: AppState) -> Router {
         .route("/metrics", get(metrics::metrics))
         .layer(
             ServiceBuilder::new()
-                .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-                .layer(TraceLayer::new_for_http().make_span_with(span))
-                .layer(PropagateRequestIdLayer::x_request_id())
+                .layer(middleware::from_fn(http_log::log))
                 .layer(CatchPanicLayer::custom(panicked))
                 .layer(middleware::from_fn_with_state(state.clone(), headers))
                 .layer(middleware::from_fn_with_state(state.clone(), address::identify))
@@ -174,9 +167,8 @@ fn is_from_us(headers: &HeaderMap) -> bool {
     }
 }
 
-/// A fault of ours ends its request, not the server.
+/// A fault of ours ends its request, not the server. The panic hook has logged it.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
-    tracing::error!("a request panicked");
     (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side. Try again.").into_response()
 }
 
@@ -209,10 +201,4 @@ async fn headers(State(state): State<AppState>, request: Request, next: Next) ->
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     }
     response
-}
-
-/// What every line of the log about a request carries. No query: it may hold what people search for.
-fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
-    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), id, tenant = tracing::field::Empty)
 }

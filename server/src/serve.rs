@@ -9,7 +9,7 @@ use crate::{
     files::{self, Files},
     health,
     installation::Installation,
-    metrics,
+    log, metrics,
     pages::leptos_options,
     provisioning::{Template, Tools, Worker},
     router::{AppState, Parts, router},
@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 /// Serves and provisions, until the process is told to stop.
 pub async fn serve(config: Config) -> Result<(), Error> {
     let told = Told::listen();
+    let format = config.log;
     let running = Running::start(config).await?;
-    eprintln!("vestry: open http://{}", running.addr);
+    log::listening(format, running.addr);
     told.wait().await;
     running.stop().await
 }

@@ -31,7 +31,10 @@ pub async fn add(visit: Visit, office: SignedIn) -> Answer {
     let token = PersonalToken::generate(office.tenant.id())?;
     let id = typed.key.parse().unwrap_or_else(|_| Uuid::now_v7());
     match personal_tokens::add(&office.tenant, &office.admin, id, &details, &token.digest()).await {
-        Ok(true) => Ok(made_page(&office, &details, &token)),
+        Ok(true) => {
+            tracing::info!(token = %id, admin = %office.admin.id, "access token created");
+            Ok(made_page(&office, &details, &token))
+        }
         Ok(false) => Ok(Reply::redirect("/settings/tokens").saying(Flash::TokenShown)),
         Err(error) => Ok(form_page(&office, &typed, rejected(error)?)),
     }

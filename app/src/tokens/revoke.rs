@@ -13,7 +13,10 @@ pub async fn revoke(visit: Visit, office: SignedIn) -> Answer {
     let viewer = office.admin.viewer();
     if visit.body.is_some() {
         return match personal_tokens::revoke(&office.tenant, viewer, id).await {
-            Ok(()) => Ok(Reply::redirect("/settings/tokens").saying(Flash::TokenRevoked)),
+            Ok(()) => {
+                tracing::info!(token = %id, admin = %office.admin.id, "access token revoked");
+                Ok(Reply::redirect("/settings/tokens").saying(Flash::TokenRevoked))
+            }
             // A button was pressed twice: the list shows that it is gone.
             Err(tenant::Error::NotFound) => Ok(Reply::redirect("/settings/tokens")),
             Err(error) => Err(error.into()),

@@ -44,9 +44,7 @@ pub fn document(answer: Answer, around: &Surroundings) -> AnyView {
             return ().into_any();
         }
         Err(failure) => {
-            if let Failure::Internal(cause) = &failure {
-                tracing::error!(cause, "a page failed");
-            }
+            failure.log();
             if let Some(seconds) = failure.retry_after() {
                 insert(&response, header::RETRY_AFTER, &seconds.to_string());
             }
@@ -115,7 +113,7 @@ fn html(page: Page, around: &Surroundings) -> AnyView {
 
 fn failed(failure: &Failure, around: &Surroundings) -> Page {
     let (heading, words) = failure.words();
-    let reference = matches!(failure, Failure::Internal(_) | Failure::Unavailable).then(|| {
+    let reference = matches!(failure, Failure::Internal(_) | Failure::Unavailable { .. }).then(|| {
         view! { <p class="muted">"Reference " <span class="reference">{around.request_id.clone()}</span></p> }
     });
     let body = view! {

@@ -37,12 +37,20 @@ impl Postgres {
     }
 
     pub async fn restart(&mut self, shutdown: Shutdown) {
+        self.shut_down(shutdown).await;
+        self.start_again().await;
+    }
+
+    pub async fn shut_down(&mut self, shutdown: Shutdown) {
         if let Shutdown::Immediate = shutdown {
             let pid = std::fs::read_to_string(self.folder.path().join("postgres/postmaster.pid"));
             let pid = pid.expect("it runs").lines().next().expect("its number").to_owned();
             Command::new("kill").args(["-QUIT", &pid]).status().expect("it can be told");
         }
         self.cluster.take().expect("it runs").stop().await;
+    }
+
+    pub async fn start_again(&mut self) {
         self.cluster = Some(run(self.folder.path().into()).await);
     }
 

@@ -1,6 +1,6 @@
 use crate::{
-    Error, Oidc, Result, Secret, SessionStore, keys::Keys, limits::Limits, passwords::Passwords,
-    session_store::WHO,
+    Error, Oidc, Result, Secret, SessionStore, events::in_tenant, keys::Keys, limits::Limits,
+    passwords::Passwords, session_store::WHO,
 };
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -148,6 +148,7 @@ impl Identity {
 
     /// The church an admin may enter; `None` when there is no such church or admin any more.
     pub(crate) async fn enter(&self, tenant_id: &TenantId, admin_id: Uuid) -> Result<Option<SignedIn>> {
+        in_tenant(tenant_id.as_str());
         let known = match self.known(tenant_id).await {
             Err(Error::Registry(registry::Error::NotFound)) => return Ok(None),
             known => known?,

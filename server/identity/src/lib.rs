@@ -20,6 +20,7 @@
 
 mod authenticate;
 mod error;
+mod events;
 mod identity;
 mod keys;
 mod limits;

@@ -27,12 +27,12 @@ impl Limits {
     }
 
     pub fn sign_in(&self, address: IpAddr, email: &str) -> Result<()> {
-        check(&self.sign_in_by_address, &address)?;
-        check(&self.sign_in_by_account, &email.to_owned())
+        check("sign-in-address", &self.sign_in_by_address, &address)?;
+        check("sign-in-account", &self.sign_in_by_account, &email.to_owned())
     }
 
     pub fn sign_up(&self, address: IpAddr) -> Result<()> {
-        check(&self.sign_up_by_address, &address)
+        check("sign-up-address", &self.sign_up_by_address, &address)
     }
 
     /// Forgets those who have not tried for so long that they may again.
@@ -43,8 +43,10 @@ impl Limits {
     }
 }
 
-fn check<K: std::hash::Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K) -> Result<()> {
-    limiter.check_key(key).map_err(|not_until| Error::TooManyAttempts {
-        retry_after: not_until.wait_time_from(DefaultClock::default().now()),
+fn check<K: std::hash::Hash + Eq + Clone>(limit: &'static str, limiter: &Keyed<K>, key: &K) -> Result<()> {
+    limiter.check_key(key).map_err(|not_until| {
+        metrics::counter!("vestry_rate_limited_total", "limit" => limit).increment(1);
+        tracing::info!(limit, "too many attempts");
+        Error::TooManyAttempts { retry_after: not_until.wait_time_from(DefaultClock::default().now()) }
     })
 }

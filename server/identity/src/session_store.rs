@@ -90,5 +90,5 @@ fn row(record: &Record) -> Result<sessions::Session> {
 }
 
 fn backend(error: registry::Error) -> Error {
-    Error::Backend(error.to_string())
+    Error::Backend(registry::chain(&error).to_string())
 }

@@ -1,4 +1,4 @@
-use crate::{Error, Identity, Result, identity::Opening, session_store::WHO};
+use crate::{Error, Identity, Result, events::in_tenant, identity::Opening, session_store::WHO};
 use registry::{TenantId, runs, runs::RunStatus, sessions, tenants};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, time::Duration};
@@ -34,7 +34,8 @@ impl Identity {
         email: &str,
         password: String,
     ) -> Result<Vec<Choice>> {
-        let choices = self.verify(address, email, password).await?;
+        let verified = self.verify(address, email, password).await;
+        let choices = verified.inspect_err(|error| self.log_refused(email, error))?;
         match choices.as_slice() {
             [only] => self.open(session, only).await?,
             _ => {
@@ -103,7 +104,13 @@ impl Identity {
                 match self.verify_in(&tenant_id, email, password.clone()).await {
                     Ok(choice) => choices.extend(choice),
                     // One church that is out of reach does not lock people out of another.
-                    Err(error) => unavailable = Some(error),
+                    Err(error) => {
+                        if !matches!(error, Error::Suspended { .. }) {
+                            let cause = registry::chain(&error);
+                            tracing::warn!(tenant = %tenant_id, error = %cause, "a church could not be asked about a sign-in");
+                        }
+                        unavailable = Some(error);
+                    }
                 }
             }
         }
@@ -151,9 +158,12 @@ async fn renew(session: &Session) -> Result<()> {
 
 /// Notes that an admin has signed in, while the answer is on its way.
 pub(crate) fn note(tenant: Tenant, admin_id: Uuid) {
+    in_tenant(tenant.id());
+    metrics::counter!("vestry_sign_ins_total", "result" => "succeeded").increment(1);
+    tracing::info!(admin = %admin_id, "signed in");
     tokio::spawn(async move {
         if let Err(error) = admins::signed_in(&tenant, admin_id).await {
-            tracing::warn!(tenant = tenant.id(), %error, "a sign-in was not noted");
+            tracing::warn!(tenant = tenant.id(), error = %registry::chain(&error), "a sign-in was not noted");
         }
     });
 }

@@ -1,4 +1,4 @@
-use crate::{Founder, Identity, Result, identity::Opening};
+use crate::{Founder, Identity, Result, events::in_tenant, identity::Opening};
 use registry::{
     TenantId,
     ready::Edition,
@@ -60,6 +60,9 @@ impl Identity {
         let accepted = signups::accept(&self.registry, signup, seal).await;
         let result = if accepted.is_ok() { "accepted" } else { "refused" };
         metrics::counter!("vestry_signups_total", "result" => result).increment(1);
-        Ok(accepted?)
+        let accepted = accepted?;
+        in_tenant(accepted.tenant_id.as_str());
+        tracing::info!(run = %accepted.run_id, "signup accepted");
+        Ok(accepted)
     }
 }

@@ -73,7 +73,8 @@ impl Identity {
         {
             return self.as_before(&answer).await;
         }
-        let choices = self.verify(address, &login.email, login.password).await?;
+        let verified = self.verify(address, &login.email, login.password).await;
+        let choices = verified.inspect_err(|error| self.log_refused(&login.email, error))?;
         let chosen = match (wanted, choices.as_slice()) {
             (Some(wanted), all) => {
                 all.iter().find(|choice| choice.tenant_id == wanted).ok_or(Error::WrongTenant)?
@@ -121,7 +122,9 @@ impl Identity {
 
     /// Ends the sign-in that a refresh token belongs to, and its access tokens, in every process at once.
     pub async fn log_out(&self, refresh: &str) -> Result<()> {
-        Ok(tokens::end_of(&self.registry, &digest_of(refresh)).await?)
+        tokens::end_of(&self.registry, &digest_of(refresh)).await?;
+        tracing::info!("a program has signed out: its tokens are revoked");
+        Ok(())
     }
 
     /// Who shows an access token of ours, which says that it is signed by this key.

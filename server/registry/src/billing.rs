@@ -10,7 +10,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How a tenant stands with the billing service.
@@ -63,6 +63,8 @@ pub struct Claimed {
     pub attempts: i32,
     /// How many errors the service has answered.
     pub errors: i32,
+    /// Taken before the claim was sent: the lease lasts at least as long as was asked for from here on.
+    pub claimed_at: Instant,
     lease: Uuid,
 }
 
@@ -84,10 +86,10 @@ pub async fn enqueue(registry: &Registry) -> Result<()> {
     Ok(())
 }
 
-/// Claims the job that has waited longest, if one is due. There is no heartbeat: the attempt has to end
-/// within `lease`.
+/// Claims the job that has waited longest, if one is due.
 pub async fn claim(registry: &Registry, lease_for: Duration) -> Result<Option<Claimed>> {
     let lease = Uuid::new_v4();
+    let claimed_at = Instant::now();
     let row = sqlx::query!(
         "with claimed as (
              update billing_jobs
@@ -120,10 +122,23 @@ pub async fn claim(registry: &Registry, lease_for: Duration) -> Result<Option<Cl
             customer: row.stripe_customer_id,
             attempts: row.attempts,
             errors: row.errors,
+            claimed_at,
             lease,
         })
     })
     .transpose()
+}
+
+/// The heartbeat.
+pub async fn renew(registry: &Registry, job: &Claimed, lease_for: Duration) -> Result<()> {
+    held(sqlx::query!(
+        "update billing_jobs set lease_until = now() + $3 where tenant_id = $1 and lease = $2",
+        job.tenant_id.as_str(),
+        job.lease,
+        interval(lease_for),
+    ))
+    .execute(&registry.pool)
+    .await
 }
 
 #[derive(Clone, Debug)]

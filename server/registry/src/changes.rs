@@ -1,6 +1,6 @@
 use crate::{Registry, Result};
 use sqlx::{Acquire, postgres::PgListener};
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
@@ -55,6 +55,7 @@ impl Changes {
                 "processes_changed",
                 "ready_database_taken",
                 "server_moved",
+                OPERATOR,
             ])
             .await?;
         let (sender, _) = broadcast::channel(1024);
@@ -62,12 +63,16 @@ impl Changes {
         tokio::spawn(async move {
             loop {
                 let change = match listener.try_recv().await {
+                    Ok(Some(note)) if note.channel() == OPERATOR => {
+                        log_command(note.payload());
+                        None
+                    }
                     Ok(Some(note)) => Change::from_note(note.channel(), note.payload()),
                     // The listener has connected again by itself; what was said meanwhile is lost.
                     Ok(None) => Some(Change::Unheard),
                     Err(sqlx::Error::PoolClosed) => return,
                     Err(error) => {
-                        tracing::warn!(%error, "not listening to the registry");
+                        tracing::warn!(error = %crate::chain(&error), "not listening to the registry");
                         if !listens_again(&mut listener).await {
                             return;
                         }
@@ -86,6 +91,30 @@ impl Changes {
     /// From now on, all changes. A subscriber that falls behind is told [`Change::Unheard`].
     pub fn subscribe(&self) -> Subscription {
         Subscription(self.sender.subscribe())
+    }
+}
+
+/// What an operator's command does to a church, for the logs of all processes.
+const OPERATOR: &str = "operator_command";
+
+/// Distinguishes this process from the others.
+static PROCESS: LazyLock<Uuid> = LazyLock::new(Uuid::new_v4);
+
+/// Writes to the log, of this process and of those that serve, what an operator's command has done: `by` names who
+/// gave it.
+pub async fn announce_command(registry: &Registry, did: &str, tenant: &str, by: &str) -> Result<()> {
+    let payload = format!("{} {tenant} {did} {by}", *PROCESS);
+    tracing::info!(tenant, by, "operator command: {did}");
+    sqlx::query!("select pg_notify($1, $2)", OPERATOR, payload).execute(&registry.pool).await?;
+    Ok(())
+}
+
+fn log_command(payload: &str) {
+    let parts: Vec<_> = payload.splitn(4, ' ').collect();
+    if let [process, tenant, did, by] = parts[..]
+        && process != PROCESS.to_string()
+    {
+        tracing::info!(tenant, by, "operator command: {did}");
     }
 }
 

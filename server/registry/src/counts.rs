@@ -6,6 +6,8 @@ use crate::{Registry, Result};
 pub struct Counts {
     /// By status, each of which is there.
     pub tenants: Vec<(String, i64)>,
+    /// Open and suspended tenants by the version of their tables.
+    pub versions: Vec<(i64, i64)>,
     /// Databases that stand ready, by the name of their server.
     pub ready: Vec<(String, i64)>,
     /// Runs that wait for a worker or are in the hands of one.
@@ -19,6 +21,14 @@ pub async fn of(registry: &Registry) -> Result<Counts> {
              from unnest('{provisioning,active,suspended,archived,failed}'::text[]) as s (status)
              left join tenants t on t.status = s.status
             group by s.status"#
+    )
+    .fetch_all(&registry.pool)
+    .await?;
+    let versions = sqlx::query!(
+        r#"select schema_version as "version!", count(*) as "count!"
+             from tenants
+            where status in ('active', 'suspended') and schema_version is not null
+            group by schema_version"#
     )
     .fetch_all(&registry.pool)
     .await?;
@@ -38,6 +48,7 @@ pub async fn of(registry: &Registry) -> Result<Counts> {
     .await?;
     Ok(Counts {
         tenants: tenants.into_iter().map(|row| (row.status, row.count)).collect(),
+        versions: versions.into_iter().map(|row| (row.version, row.count)).collect(),
         ready: ready.into_iter().map(|row| (row.name, row.count)).collect(),
         queued: rest.queued,
         processes: rest.processes,

@@ -26,7 +26,9 @@ pub mod tenants;
 pub mod tokens;
 pub mod uploads;
 
+mod chain;
 mod registry;
 
+pub use chain::{chain, sqlstate};
 pub use registry::{Error, Registry, Result};
 pub use tenants::TenantId;

@@ -1,6 +1,7 @@
 //! Databases that wait for a church.
 
 use crate::{Error, Registry, Result, TenantId, runs::interval, servers::Server};
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::time::Duration;
 use uuid::Uuid;
@@ -17,6 +18,8 @@ pub struct Edition<'a> {
 pub struct Planned {
     pub id: TenantId,
     pub server_id: Uuid,
+    /// When the lease ends. Whoever claims the row later writes a later time, so this also tells whose lease it is.
+    lease_until: Option<DateTime<Utc>>,
 }
 
 /// Making or removing one takes a second; nobody else touches it for so long.
@@ -74,7 +77,7 @@ pub async fn plan(registry: &Registry, edition: Edition<'_>, depth: u32) -> Resu
               + (select count(*) from ready_databases r where r.server_id = s.id) < s.max_tenants
           order by s.name = 'primary' desc, s.name
           limit 1
-         returning id, server_id",
+         returning id, server_id, lease_until",
         id.as_str(),
         edition.name,
         edition.schema_version,
@@ -84,14 +87,18 @@ pub async fn plan(registry: &Registry, edition: Edition<'_>, depth: u32) -> Resu
     .fetch_optional(&mut *tx)
     .await?;
     tx.commit().await?;
-    row.map(|row| Ok(Planned { id: row.id.parse()?, server_id: row.server_id })).transpose()
+    row.map(|row| Ok(Planned { id: row.id.parse()?, server_id: row.server_id, lease_until: row.lease_until }))
+        .transpose()
 }
 
-/// It stands: signups may take it.
+/// It stands: signups may take it. [`Error::LeaseLost`] when another worker has claimed it meanwhile, to remove it.
 pub async fn made(registry: &Registry, planned: &Planned) -> Result<()> {
     let done = sqlx::query!(
-        "update ready_databases set ready_at = now(), lease_until = null where id = $1 and ready_at is null",
+        "update ready_databases
+            set ready_at = now(), lease_until = null
+          where id = $1 and ready_at is null and lease_until = $2",
         planned.id.as_str(),
+        planned.lease_until,
     )
     .execute(&registry.pool)
     .await?;
@@ -119,14 +126,15 @@ pub async fn claim_unwanted(
                        order by r.created_at
                        limit 1
                          for update of r skip locked)
-         returning id, server_id",
+         returning id, server_id, lease_until",
         edition.name,
         interval(LEASE),
         i64::from(depth),
     )
     .fetch_optional(&registry.pool)
     .await?;
-    row.map(|row| Ok(Planned { id: row.id.parse()?, server_id: row.server_id })).transpose()
+    row.map(|row| Ok(Planned { id: row.id.parse()?, server_id: row.server_id, lease_until: row.lease_until }))
+        .transpose()
 }
 
 /// Forgets one whose database and role are gone.

@@ -48,7 +48,9 @@ impl Registry {
             // What a statement says is nobody's business but the database's.
             .disable_statement_logging()
             // Each statement is planned once, not anew for its first five times: what is asked for changes little.
-            .options([("plan_cache_mode", "force_generic_plan")]);
+            .options([("plan_cache_mode", "force_generic_plan")])
+            // A process that is frozen in a transaction keeps its locks, and all others wait for them, no longer than this.
+            .options([("idle_in_transaction_session_timeout", "10s")]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(5))

@@ -3,7 +3,7 @@
 use crate::{Error, Registry, Result, TenantId, servers::Server, signups::OWN_SCHEMA, tenants::Placement};
 use chrono::{DateTime, Utc};
 use rand::seq::IndexedRandom;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What a run does, in this order.
@@ -128,12 +128,15 @@ pub struct Claimed {
     pub tenant_id: TenantId,
     pub attempts: i32,
     pub sealed: Vec<u8>,
+    /// Taken before the claim was sent: the lease lasts at least [`LEASE`] from here on.
+    pub claimed_at: Instant,
     lease: Uuid,
 }
 
 /// Claims the run that has waited longest, if one is due.
 pub async fn claim(registry: &Registry) -> Result<Option<Claimed>> {
     let lease = Uuid::new_v4();
+    let claimed_at = Instant::now();
     let row = sqlx::query!(
         // A claim that a crash of the database forgets is nobody's: its worker can write nothing more.
         "with soft as (select set_config('synchronous_commit', 'off', true))
@@ -160,6 +163,7 @@ pub async fn claim(registry: &Registry) -> Result<Option<Claimed>> {
             tenant_id: row.tenant_id.parse()?,
             attempts: row.attempts,
             sealed: row.sealed.unwrap_or_default(),
+            claimed_at,
             lease,
         })
     })
@@ -334,13 +338,15 @@ pub async fn fail(registry: &Registry, claimed: &Claimed, step: Step, reason: &s
     .await
 }
 
-/// *Try again*: a failed run waits for a worker once more. Any other run stays as it is.
+/// *Try again*: a failed run waits for a worker once more. Any other run stays as it is, and so does a run whose undo
+/// has begun (it has a lease, even if that has expired): a worker that was frozen in the middle of the undo may still
+/// drop the database.
 pub async fn retry(registry: &Registry, run_id: Uuid) -> Result<()> {
     sqlx::query!(
         "with run as (
              update provisioning_runs
                 set status = 'queued', attempts = 0, next_attempt_at = now(), finished_at = null
-              where id = $1 and status = 'failed' and sealed is not null
+              where id = $1 and status = 'failed' and sealed is not null and lease is null
              returning tenant_id
          )
          update tenants t set status = 'provisioning', updated_at = now() from run where t.id = run.tenant_id",
@@ -354,6 +360,7 @@ pub async fn retry(registry: &Registry, run_id: Uuid) -> Result<()> {
 /// Claims a run that failed so long ago that nobody will try it again, to undo it.
 pub async fn claim_abandoned(registry: &Registry, after: Duration) -> Result<Option<Claimed>> {
     let lease = Uuid::new_v4();
+    let claimed_at = Instant::now();
     let row = sqlx::query!(
         "update provisioning_runs
             set lease = $1, lease_until = now() + $2
@@ -378,6 +385,7 @@ pub async fn claim_abandoned(registry: &Registry, after: Duration) -> Result<Opt
             tenant_id: row.tenant_id.parse()?,
             attempts: row.attempts,
             sealed: Vec::new(),
+            claimed_at,
             lease,
         })
     })

@@ -37,7 +37,6 @@ pub async fn admit(
     let bearer = operator::bearer(request.headers()).ok_or_else(Problem::unauthenticated)?;
     let wanted = request.headers().get("x-tenant-id").map(|wanted| wanted.to_str().unwrap_or_default());
     let office = state.identity.authenticate(bearer, wanted).await?;
-    tracing::Span::current().record("tenant", office.tenant.id());
     let standing = state.limits.account(office.tenant.id(), office.admin.id)?;
     request.extensions_mut().insert(office);
     let mut response = next.run(request).await;

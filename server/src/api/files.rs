@@ -105,7 +105,7 @@ impl From<files::Error> for Problem {
                     .detail("Send it to its uploadUrl first, or promise it anew when that has expired.")
             }
             files::Error::Away(error) => {
-                tracing::error!(%error, "the storage of files is away");
+                tracing::error!(error = %registry::chain(&error), "the storage of files is away");
                 let title = "Files cannot be reached just now";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title)
                     .detail("Nothing is lost. Try again in a moment.")

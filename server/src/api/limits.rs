@@ -77,6 +77,8 @@ fn check<K: Hash + Eq + Clone>(
         Err(not_until) => {
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             let seconds = wait.as_secs() + 1;
+            metrics::counter!("vestry_rate_limited_total", "limit" => policy).increment(1);
+            tracing::info!(limit = policy, quota, "too many requests");
             let title = "That was too often";
             Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", title)
                 .detail(format!(

@@ -100,9 +100,8 @@ async fn not_found() -> Problem {
     Problem::not_found()
 }
 
-/// A fault of ours ends its request, not the server.
+/// A fault of ours ends its request, not the server. The panic hook has logged it.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
-    tracing::error!("a request panicked");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 

@@ -1,5 +1,8 @@
 use super::limits::Standing;
-use app::{answer::Failure, forms::Errors};
+use app::{
+    answer::{Failure, Outage},
+    forms::Errors,
+};
 use axum::{
     body::Body,
     extract::Request,
@@ -145,7 +148,13 @@ impl Problem {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 ("unsupported-media-type", "The body must be application/json")
             }
-            StatusCode::SERVICE_UNAVAILABLE => return Failure::Unavailable.into(),
+            // The API's deadline; whatever else is unavailable has its own problem.
+            StatusCode::SERVICE_UNAVAILABLE => {
+                tracing::warn!("request failed: it took too long");
+                return Self::new(status, "timeout", "The request took too long")
+                    .detail("It may have been carried out. Repeat a POST under its Idempotency-Key.")
+                    .retry_after(5);
+            }
             status if status.is_client_error() => ("malformed", "The request cannot be read"),
             _ => ("internal", "Something went wrong on our side"),
         };
@@ -172,16 +181,40 @@ impl From<Failure> for Problem {
             Failure::Forbidden | Failure::CrossSite => "forbidden",
             Failure::Suspended { .. } => "suspended",
             Failure::TooManyAttempts { .. } => "too-many-requests",
-            Failure::Unavailable => "unavailable",
-            Failure::Internal(cause) => {
-                tracing::error!(cause, "a request failed");
-                "internal"
-            }
+            Failure::Unavailable { outage, .. } => outage.name(),
+            Failure::Internal(_) => "internal",
         };
-        let (title, detail) = failure.words();
+        failure.log();
+        let (title, detail) = match &failure {
+            Failure::Unavailable { outage, .. } => explained(*outage),
+            Failure::Internal(_) => (
+                "Something went wrong on our side",
+                "Try again. If it keeps happening, tell the operator the requestId.".to_owned(),
+            ),
+            failure => failure.words(),
+        };
         let retry_after = failure.retry_after();
         Self::new(failure.status(), kind, title).detail(detail).with(|told| told.retry_after = retry_after)
     }
+}
+
+fn explained(outage: Outage) -> (&'static str, String) {
+    let (title, detail) = match outage {
+        Outage::Unreachable => ("The database cannot be reached", "Try again in a few seconds."),
+        Outage::DiskFull => (
+            "The database server is out of disk space",
+            "Nothing was changed. Its operator has to make room.",
+        ),
+        Outage::UpgradeFailed => (
+            "The church's database could not be upgraded to this server's version",
+            "Nothing is lost. Try again in a minute; if it keeps happening, tell the operator the requestId.",
+        ),
+        Outage::NewerSchema => (
+            "The church's database is of a newer version than this server",
+            "The installation is being updated. Try again in a minute.",
+        ),
+    };
+    (title, detail.to_owned())
 }
 
 impl From<tenant::Error> for Problem {

@@ -1,9 +1,10 @@
 use super::{Billing, Breaker, Failure, Kind};
-use crate::config::Patience;
+use crate::{config::Patience, lease};
 use chrono::Utc;
 use registry::{
     Registry,
     billing::{self, Backlog, Claimed, Setback, Subscription},
+    chain,
     changes::{Change, Subscription as Changes},
 };
 use std::time::Duration;
@@ -33,14 +34,14 @@ impl<B: Billing> Worker<B> {
     pub async fn run(mut self) {
         // Whoever starts it may just have set right what was refused.
         if let Err(error) = billing::retry_failing(&self.registry).await {
-            tracing::warn!(%error, "refused billing is tried again later");
+            tracing::warn!(error = %chain(&error), "refused billing is tried again later");
         }
         while !self.stop.is_cancelled() {
             let wait = match self.turn().await {
                 Ok(None) => continue,
                 Ok(Some(wait)) => wait,
                 Err(error) => {
-                    tracing::warn!(%error, "billing cannot be worked on");
+                    tracing::warn!(error = %chain(&error), "billing cannot be worked on");
                     Duration::from_secs(1)
                 }
             };
@@ -62,9 +63,13 @@ impl<B: Billing> Worker<B> {
         if !self.breaker.permits() {
             return Ok(Some(LOOK_AROUND.min(self.patience.pause)));
         }
-        // A little more than an attempt can take.
-        match billing::claim(&self.registry, self.patience.deadline * (CALLS + 1)).await? {
-            Some(job) => self.attempt(&job).await.map(|()| None),
+        match billing::claim(&self.registry, self.lease()).await? {
+            Some(job) => {
+                if let Err(error) = self.attempt(&job).await {
+                    log_unwritten(&job, &error);
+                }
+                Ok(None)
+            }
             None => {
                 let until_due = (next_due - Utc::now()).to_std().unwrap_or_default();
                 Ok(Some(until_due.clamp(Duration::from_millis(20), LOOK_AROUND)))
@@ -72,10 +77,17 @@ impl<B: Billing> Worker<B> {
         }
     }
 
+    /// A little more than an attempt can take.
+    fn lease(&self) -> Duration {
+        self.patience.deadline * (CALLS + 1)
+    }
+
     async fn attempt(&mut self, job: &Claimed) -> registry::Result<()> {
+        let renew = || billing::renew(&self.registry, job, self.lease());
+        let held = lease::hold(job.claimed_at, self.lease(), renew, self.make(job));
         let made = tokio::select! {
             () = self.stop.cancelled() => return billing::release(&self.registry, job).await,
-            made = self.make(job) => made,
+            made = held => made.map_err(|lease::Lost| registry::Error::LeaseLost)?,
         };
         match made {
             Ok((customer, subscription)) => {
@@ -132,6 +144,17 @@ impl<B: Billing> Worker<B> {
         let doubled = 2_u32.saturating_pow(attempts.clamp(1, 30) as u32 - 1);
         let wait = self.patience.backoff.saturating_mul(doubled).min(CEILING);
         wait.mul_f64(rand::random_range(0.75..1.25)).max(asked_for.unwrap_or_default()).min(CEILING)
+    }
+}
+
+/// The job stays as it is, for the worker that has its lease or gets it next.
+fn log_unwritten(job: &Claimed, error: &registry::Error) {
+    let (tenant, attempts) = (&job.tenant_id, job.attempts);
+    if matches!(error, registry::Error::LeaseLost) {
+        metrics::counter!("vestry_leases_lost_total", "kind" => "billing").increment(1);
+        tracing::warn!(%tenant, attempts, "another worker took the billing job over");
+    } else {
+        tracing::warn!(%tenant, attempts, error = %chain(error), "the result of billing could not be written down");
     }
 }
 

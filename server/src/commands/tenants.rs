@@ -56,12 +56,14 @@ pub async fn run(command: Command, installation: &Installation) -> Result<(), Er
             if !tenants::suspend(registry, &known(&id)?).await.map_err(|error| unknown(&id, error))? {
                 return Err(Error::Command(format!("{id} is not active: there is nothing to suspend")));
             }
+            announce(registry, "suspended", &id).await;
             println!("{id} is suspended.");
         }
         Command::Resume { id } => {
             if !tenants::resume(registry, &known(&id)?).await.map_err(|error| unknown(&id, error))? {
                 return Err(Error::Command(format!("{id} is not suspended: there is nothing to resume")));
             }
+            announce(registry, "resumed", &id).await;
             println!("{id} is active again.");
         }
         Command::Retry { id } => retry(registry, &id).await?,
@@ -79,8 +81,18 @@ async fn retry(registry: &Registry, id: &str) -> Result<(), Error> {
             )));
         }
     }
+    announce(registry, "retried", id).await;
     println!("{id} is tried again.");
     Ok(())
+}
+
+/// Notes in the logs what was done to a church, and which account of this machine did it.
+async fn announce(registry: &Registry, did: &str, id: &str) {
+    let account = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let by = account.filter(|name| !name.is_empty()).unwrap_or_else(|| "unknown account".to_owned());
+    if let Err(error) = registry::changes::announce_command(registry, did, id, &by).await {
+        tracing::warn!(error = %registry::chain(&error), "other processes could not be told of the command");
+    }
 }
 
 fn known(id: &str) -> Result<TenantId, Error> {

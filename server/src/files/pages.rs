@@ -87,7 +87,7 @@ async fn answer(
         Err(Error::Tenant(error)) => Err(error.into()),
         Err(Error::Registry(error)) => Err(error.into()),
         Err(Error::Away(error)) => {
-            tracing::error!(%error, "a picture could not be kept");
+            tracing::error!(error = %registry::chain(&error), "a picture could not be kept");
             let message =
                 "The picture could not be kept just now. Nothing else is lost; try again in a moment.";
             let page = photo::page(office, whose, Errors::one("photo", message)).await?;
@@ -173,12 +173,12 @@ async fn show(
     let office = match state.identity.resolve(&session).await {
         Ok(Some(office)) => office,
         Ok(None) => return StatusCode::NOT_FOUND.into_response(),
-        Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(error) => return failed(error.into()),
     };
     let id = match photos::of(&office.tenant, office.admin.viewer(), whose).await {
         Ok(Some(id)) => id,
         Ok(None) | Err(tenant::Error::NotFound) => return StatusCode::NOT_FOUND.into_response(),
-        Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(error) => return failed(error.into()),
     };
     let tag = format!("\"{id}\"");
     let kept = [(header::ETAG, tag.clone())];
@@ -193,8 +193,14 @@ async fn show(
         }
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(error) => {
-            tracing::warn!(%error, "a picture cannot be shown");
+            tracing::warn!(error = %registry::chain(&error), "a picture cannot be shown");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
     }
+}
+
+/// A picture that cannot be shown has no page that says why.
+fn failed(failure: Failure) -> Response {
+    failure.log();
+    failure.status().into_response()
 }

@@ -19,17 +19,17 @@ pub async fn sweep(files: Files, identity: Identity, secret: Secret, stop: Cance
             Ok(Some(due)) => match look_after(&files, &identity, &secret, &due).await {
                 Ok(()) => {
                     if let Err(error) = uploads::done(&files.registry, &due).await {
-                        tracing::warn!(%error, "a file that is looked after will be looked after again");
+                        tracing::warn!(error = %registry::chain(&error), "a file that is looked after will be looked after again");
                     }
                     continue;
                 }
                 Err(error) => {
-                    tracing::warn!(tenant = %due.tenant_id, file = %due.file_id, %error, "a file has to wait");
+                    tracing::warn!(tenant = %due.tenant_id, file = %due.file_id, error = %registry::chain(&error), "a file has to wait");
                     continue;
                 }
             },
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "no file can be looked after"),
+            Err(error) => tracing::warn!(error = %registry::chain(&error), "no file can be looked after"),
         }
         tokio::select! {
             () = stop.cancelled() => {}

@@ -1,3 +1,6 @@
+use registry::{chain, sqlstate};
+use std::error::Error;
+
 /// Why a step did not succeed.
 #[derive(Debug)]
 pub struct Failure {
@@ -5,58 +8,68 @@ pub struct Failure {
     pub reason: &'static str,
     /// Whether trying again soon may help without anybody's doing.
     pub passing: bool,
+    /// Another worker has the run now: nothing is to be written about it.
+    pub lease_lost: bool,
     /// For the operator's log.
     pub cause: String,
 }
 
 impl Failure {
     pub fn lasting(reason: &'static str, cause: impl ToString) -> Self {
-        Self { reason, passing: false, cause: cause.to_string() }
+        Self { reason, passing: false, lease_lost: false, cause: cause.to_string() }
     }
 
     pub fn passing(reason: &'static str, cause: impl ToString) -> Self {
-        Self { reason, passing: true, cause: cause.to_string() }
+        Self { reason, passing: true, lease_lost: false, cause: cause.to_string() }
     }
 
     /// In a step that talks to a database server as its administrator.
     pub fn of_server(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|db| db.code()).map(|code| code.into_owned());
-        match code.as_deref() {
+        Self::of(
+            &error,
+            "The database server did not answer, or did not do what was asked. Setup goes on by itself when it does.",
+        )
+    }
+
+    /// Names what it happened to, for the log.
+    pub fn within(self, what: &str) -> Self {
+        Self { cause: format!("{what}: {}", self.cause), ..self }
+    }
+
+    /// `otherwise` is said unless PostgreSQL itself gives the reason.
+    fn of(error: &(dyn Error + 'static), otherwise: &'static str) -> Self {
+        let cause = chain(error);
+        match sqlstate(error).as_deref() {
             Some("42501") => Self::lasting(
                 "The database server does not allow Vestry to make a database. Its operator has to permit it.",
-                error,
+                cause,
             ),
             Some("53100") => {
-                Self::passing("The database server has no room left. Its operator has to make some.", error)
+                Self::passing("The database server has no room left. Its operator has to make some.", cause)
             }
             Some("53300") => {
-                Self::passing("The database server was too busy to take another connection.", error)
+                Self::passing("The database server was too busy to take another connection.", cause)
             }
-            _ => Self::passing("The database server did not do what was asked. It may be restarting.", error),
+            _ => Self::passing(otherwise, cause),
         }
     }
 }
 
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
-        Self::passing("The registry did not answer. It may be restarting.", error)
+        let lease_lost = matches!(error, registry::Error::LeaseLost);
+        Self { lease_lost, ..Self::of(&error, "The registry did not answer.") }
     }
 }
 
 impl From<tenant::Error> for Failure {
     fn from(error: tenant::Error) -> Self {
-        let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-        Self::passing("The new database did not answer. It may be restarting.", cause)
+        Self::of(&error, "The new database did not answer.")
     }
 }
 
 impl From<sqlx::migrate::MigrateError> for Failure {
     fn from(error: sqlx::migrate::MigrateError) -> Self {
-        Self::passing("The tables could not be made in the new database.", error)
+        Self::of(&error, "The tables could not be made in the new database.")
     }
-}
-
-/// Said once, where it is handled.
-pub fn logged(step: &str, failure: &Failure) {
-    tracing::warn!(step, cause = %failure.cause, "a provisioning step failed");
 }

@@ -1,13 +1,16 @@
 use super::failure::Failure;
 use identity::Secret;
-use registry::{Registry, servers, servers::Server};
+use registry::{Registry, chain, servers, servers::Server};
 use sqlx::{
     ConnectOptions, Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 use tokio::{sync::Semaphore, time::timeout};
@@ -48,6 +51,8 @@ pub struct Administered {
     shared: Mutex<HashMap<String, PgPool>>,
     /// Turns at what is much work.
     pub turns: Semaphore,
+    /// Whether it answered when it was last asked.
+    up: AtomicBool,
 }
 
 impl Servers {
@@ -85,26 +90,43 @@ impl Servers {
     /// Asks all servers again and again whether they answer, and writes down what has changed.
     pub async fn watch(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_AROUND)).await.is_some() {
-            if let Err(failure) = self.meet().await {
-                tracing::warn!(cause = failure.cause, "the database servers could not be listed");
-                continue;
-            }
             let mut all: Vec<_> = self.known().values().map(|(_, known)| known.clone()).collect();
             all.push(self.primary());
-            futures::future::join_all(all.iter().map(|server| self.reach(server))).await;
+            let reach_all = futures::future::join_all(all.iter().map(|server| self.reach(server)));
+            // At the same time: when the registry is down, so may be one of the servers, and nothing else would tell.
+            let (met, _) = tokio::join!(self.meet(), reach_all);
+            if let Err(failure) = met {
+                tracing::debug!(error = failure.cause, "the database servers could not be listed");
+            }
         }
     }
 
     /// Whether a server answers now; what that changes is written down.
     pub async fn reach(&self, server: &Administered) -> bool {
+        let name = server.server.name.as_str();
         let asked = sqlx::query("select").execute(&server.maintenance);
-        let reached = matches!(timeout(ANSWER, asked).await, Ok(Ok(_)));
-        metrics::gauge!("vestry_server_up", "server" => server.server.name.clone())
-            .set(f64::from(u8::from(reached)));
-        if let Err(error) = servers::note_reached(&self.0.registry, server.server.id, reached).await {
-            tracing::warn!(%error, "whether a server answers could not be written down");
+        let reached = match timeout(ANSWER, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(chain(&error).to_string()),
+            Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+        };
+        metrics::gauge!("vestry_server_up", "server" => name.to_owned()).set(if reached.is_ok() {
+            1.0
+        } else {
+            0.0
+        });
+        // Said when it changes; it is asked every two seconds.
+        let up = reached.is_ok();
+        if server.up.swap(up, Relaxed) != up {
+            match &reached {
+                Ok(()) => tracing::info!(server = name, "the database server answers again"),
+                Err(error) => tracing::error!(server = name, %error, "the database server does not answer"),
+            }
         }
-        reached
+        if let Err(error) = servers::note_reached(&self.0.registry, server.server.id, up).await {
+            tracing::debug!(server = name, error = %chain(&error), "whether a server answers could not be written down");
+        }
+        up
     }
 
     /// Learns of servers that were added, moved or given another administrator.
@@ -140,9 +162,19 @@ impl Servers {
 impl Administered {
     fn new(server: Server, options: PgConnectOptions) -> Self {
         // A statement may hold what a password is checked against.
-        let options = options.disable_statement_logging();
+        let options = options
+            .disable_statement_logging()
+            // A process that is frozen in the middle of an upgrade does not lock the church out for longer.
+            .options([("idle_in_transaction_session_timeout", "30s")]);
         let maintenance = pool(4, options.clone().database(MAINTENANCE));
-        Self { server, options, maintenance, shared: Mutex::default(), turns: Semaphore::new(TURNS) }
+        Self {
+            server,
+            options,
+            maintenance,
+            shared: Mutex::default(),
+            turns: Semaphore::new(TURNS),
+            up: AtomicBool::new(true),
+        }
     }
 
     /// A database that tenants share, as the owner of their tables. The connections are kept: one that has come

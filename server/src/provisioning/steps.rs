@@ -1,7 +1,7 @@
 //! The steps of a run, each with its undo, safe to repeat.
 
 use super::{databases::Role, failure::Failure, servers::Administered, servers::Servers, worker::keeping};
-use crate::installation::Installation;
+use crate::{installation::Installation, lease::Lost};
 use identity::{Founder, Identity, Secret};
 use registry::{
     Registry,
@@ -51,12 +51,25 @@ impl Tools {
 
     /// Undoes the run that was given up longest ago; false when there is none.
     pub async fn undo_one_abandoned(&self) -> Result<bool> {
-        match runs::claim_abandoned(&self.registry, ABANDONED_AFTER).await? {
-            // Another worker that took it over undoes it as well.
-            Some(run) => {
-                keeping(&self.registry, &run, self.undo(&run)).await.unwrap_or(Ok(())).map(|()| true)
+        let Some(run) = runs::claim_abandoned(&self.registry, ABANDONED_AFTER).await? else {
+            return Ok(false);
+        };
+        let (tenant, run_id) = (&run.tenant_id, run.run_id);
+        match keeping(&self.registry, &run, self.undo(&run)).await {
+            Ok(Ok(())) => {
+                tracing::info!(%tenant, run = %run_id, "an abandoned signup was undone");
+                Ok(true)
             }
-            None => Ok(false),
+            Ok(Err(failure)) if !failure.lease_lost => {
+                let error = &failure.cause;
+                tracing::warn!(%tenant, run = %run_id, %error, "an abandoned signup could not be undone");
+                Err(failure)
+            }
+            // It undoes it as well.
+            Ok(Err(_)) | Err(Lost) => {
+                tracing::warn!(%tenant, run = %run_id, "another worker took the undo over");
+                Ok(true)
+            }
         }
     }
 
@@ -82,15 +95,24 @@ impl Tools {
         let Some(planned) = ready::plan(&self.registry, edition, self.ready_databases).await? else {
             return Ok(false);
         };
+        let made = self.make_ready(&planned).await;
+        made.map_err(|failure| failure.within(&format!("ready database {}", planned.id)))
+    }
+
+    async fn make_ready(&self, planned: &Planned) -> Result<bool> {
         let server = self.servers.find(planned.server_id).await?;
         let name = planned.id.own_name();
         if !server.make_database(&name, &Role::of(&planned.id, 1, &self.secret)).await? {
             server.update_database(&name).await?;
         }
         server.warm(&name).await?;
-        match ready::made(&self.registry, &planned).await {
-            // It took so long that somebody else removes it.
-            Err(registry::Error::LeaseLost) => self.remove(&planned).await.map(|()| true),
+        match ready::made(&self.registry, planned).await {
+            // It took so long that another worker removes it. What this one has made since then is removed here.
+            Err(registry::Error::LeaseLost) => {
+                metrics::counter!("vestry_leases_lost_total", "kind" => "ready").increment(1);
+                tracing::warn!(database = name, "another worker removes the ready database");
+                self.remove(planned).await.map(|()| true)
+            }
             made => Ok(made.map(|()| true)?),
         }
     }
@@ -100,7 +122,11 @@ impl Tools {
         let edition = schema::edition();
         let edition = Edition { name: &edition, schema_version: schema::version() };
         match ready::claim_unwanted(&self.registry, edition, self.ready_databases).await? {
-            Some(planned) => self.remove(&planned).await.map(|()| true),
+            Some(planned) => {
+                let removed = self.remove(&planned).await;
+                removed.map_err(|failure| failure.within(&format!("ready database {}", planned.id)))?;
+                Ok(true)
+            }
             None => Ok(false),
         }
     }

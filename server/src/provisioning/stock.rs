@@ -1,4 +1,4 @@
-use super::{failure, steps::Tools};
+use super::steps::Tools;
 use chrono::Utc;
 use registry::{
     changes::{Change, Subscription},
@@ -18,7 +18,7 @@ pub async fn keep(tools: Tools, mut changes: Subscription, stop: CancellationTok
         let pause = match work(&tools).await {
             Ok(pause) => pause,
             Err(failure) => {
-                failure::logged("ready", &failure);
+                tracing::warn!(error = %failure.cause, "ready databases could not be kept up");
                 LOOK_AROUND
             }
         };

@@ -82,6 +82,6 @@ impl Template {
     }
 }
 
-fn words(error: impl std::error::Error) -> String {
-    error.to_string()
+fn words(error: impl std::error::Error + 'static) -> String {
+    registry::chain(&error).to_string()
 }

@@ -1,8 +1,4 @@
-use super::{
-    Servers,
-    failure::{self, Failure},
-    steps::Result,
-};
+use super::{Servers, failure::Failure, steps::Result};
 use registry::{
     Registry, TenantId,
     tenants::{self, Isolation},
@@ -12,8 +8,14 @@ use tenant::schema;
 /// Brings an open tenant's tables, made by an older binary, to the version of this one. Whether they are now.
 pub async fn upgrade(registry: Registry, servers: Servers, id: TenantId) -> bool {
     let done = update(&registry, &servers, &id).await;
-    if let Err(failure) = &done {
-        failure::logged("upgrade", failure);
+    let (version, result) = (schema::version(), if done.is_ok() { "succeeded" } else { "failed" });
+    metrics::counter!("vestry_upgrades_total", "result" => result).increment(1);
+    match &done {
+        Ok(()) => tracing::info!(tenant = %id, version, "the church's tables were upgraded"),
+        Err(failure) => {
+            let error = &failure.cause;
+            tracing::error!(tenant = %id, version, %error, "the church's tables could not be upgraded");
+        }
     }
     done.is_ok()
 }

@@ -1,12 +1,13 @@
 use super::{
-    failure,
+    failure::Failure,
     steps::{Tools, Work},
     stock,
 };
+use crate::lease::{self, Lost};
 use chrono::Utc;
 use futures::FutureExt;
 use registry::{
-    Registry,
+    Registry, chain,
     changes::{Change, Changes, Subscription},
     runs::{self, Claimed, LEASE, Step, StepState},
 };
@@ -62,7 +63,7 @@ async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) 
                 () = time::sleep(until_due(&tools).await) => {}
             },
             Err(error) => {
-                tracing::warn!(%error, "no work can be claimed");
+                tracing::warn!(error = %chain(&error), "no work can be claimed");
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = time::sleep(Duration::from_secs(1)) => {}
@@ -91,7 +92,7 @@ async fn asked_to_hurry(stop: &CancellationToken) {
 /// So that another process goes on at once, not when the lease has run out.
 async fn hand_back(tools: &Tools, run: &Claimed) {
     if let Err(error) = runs::postpone(&tools.registry, run, Duration::ZERO).await {
-        tracing::warn!(%error, run = %run.run_id, "the run could not be handed back");
+        tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, error = %chain(&error), "the run could not be handed back");
     }
 }
 
@@ -117,46 +118,56 @@ async fn until_due(tools: &Tools) -> Duration {
 /// Takes the run's steps while a heartbeat keeps the claim. When the claim is lost, whoever has it
 /// now goes on, and this worker lets go in the middle.
 async fn carry_out(tools: &Tools, run: &Claimed) {
-    if keeping(&tools.registry, run, take_steps(tools, run)).await.is_none() {
-        tracing::warn!(run = %run.run_id, "another worker took the run over");
+    if let Err(Lost) = keeping(&tools.registry, run, take_steps(tools, run)).await.flatten() {
+        metrics::counter!("vestry_leases_lost_total", "kind" => "run").increment(1);
+        tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, "another worker took the run over");
     }
 }
 
-/// Does the work while a heartbeat keeps the claim; `None` when the claim was lost before it ended.
-pub async fn keeping<T>(registry: &Registry, run: &Claimed, work: impl Future<Output = T>) -> Option<T> {
-    let heartbeat = async {
-        loop {
-            time::sleep(LEASE / 3).await;
-            match runs::renew(registry, run).await {
-                Err(registry::Error::LeaseLost) => return,
-                Err(error) => tracing::warn!(%error, "no heartbeat"),
-                Ok(()) => {}
-            }
-        }
-    };
-    tokio::select! {
-        () = heartbeat => None,
-        done = work => Some(done),
-    }
+/// Does the work while a heartbeat keeps the claim.
+pub async fn keeping<T>(
+    registry: &Registry,
+    run: &Claimed,
+    work: impl Future<Output = T>,
+) -> Result<T, Lost> {
+    lease::hold(run.claimed_at, LEASE, || runs::renew(registry, run), work).await
 }
 
-async fn take_steps(tools: &Tools, run: &Claimed) {
+async fn take_steps(tools: &Tools, run: &Claimed) -> Result<(), Lost> {
     let mut at = Step::Place;
-    if let Err(failure) = try_steps(tools, run, &mut at).await {
-        failure::logged(at.name(), &failure);
-        let again = failure.passing && run.attempts < ATTEMPTS;
-        let result = if again { "postponed" } else { "failed" };
-        metrics::counter!("vestry_runs_total", "result" => result).increment(1);
-        let told = if again {
-            let wait = Duration::from_millis(500) * 2_u32.pow(run.attempts.clamp(1, 6) as u32 - 1);
-            runs::postpone(&tools.registry, run, wait).await
-        } else {
-            runs::fail(&tools.registry, run, at, failure.reason).await
-        };
-        if let Err(error) = told {
+    let Err(failure) = try_steps(tools, run, &mut at).await else { return Ok(()) };
+    if failure.lease_lost {
+        return Err(Lost);
+    }
+    let again = failure.passing && run.attempts < ATTEMPTS;
+    log_step(run, at, again, &failure);
+    let result = if again { "postponed" } else { "failed" };
+    metrics::counter!("vestry_runs_total", "result" => result).increment(1);
+    let told = if again {
+        let wait = Duration::from_millis(500) * 2_u32.pow(run.attempts.clamp(1, 6) as u32 - 1);
+        runs::postpone(&tools.registry, run, wait).await
+    } else {
+        runs::fail(&tools.registry, run, at, failure.reason).await
+    };
+    match told {
+        Ok(()) => Ok(()),
+        Err(registry::Error::LeaseLost) => Err(Lost),
+        Err(error) => {
             // The lease runs out, and the next worker finds the run as it is.
-            tracing::warn!(%error, run = %run.run_id, "the failure could not be written down");
+            tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, error = %chain(&error), "the failure could not be written down");
+            Ok(())
         }
+    }
+}
+
+fn log_step(run: &Claimed, step: Step, again: bool, failure: &Failure) {
+    let (tenant, run_id, step) = (&run.tenant_id, run.run_id, step.name());
+    let (attempt, error) = (run.attempts, &failure.cause);
+    match again {
+        true => {
+            tracing::warn!(%tenant, run = %run_id, step, attempt, %error, "a provisioning step failed and will be tried again");
+        }
+        false => tracing::error!(%tenant, run = %run_id, step, attempt, %error, "provisioning failed"),
     }
 }
 
@@ -176,7 +187,7 @@ async fn try_steps(tools: &Tools, run: &Claimed, at: &mut Step) -> super::steps:
         done = vec![(*step, started.elapsed())];
     }
     metrics::counter!("vestry_runs_total", "result" => "succeeded").increment(1);
-    tracing::info!(tenant = %run.tenant_id, run = %run.run_id, ms = begun.elapsed().as_millis() as u64, "church opened");
+    tracing::info!(tenant = %run.tenant_id, run = %run.run_id, duration_ms = begun.elapsed().as_millis() as u64, "church opened");
     Ok(())
 }
 
@@ -187,10 +198,9 @@ async fn housekeeping(tools: Tools, stop: CancellationToken) {
             () = time::sleep(HOUSEKEEPING) => {}
         }
         if let Err(error) = tools.identity.sweep().await {
-            tracing::warn!(%error, "expired sessions could not be swept");
+            tracing::warn!(error = %chain(&error), "expired sessions could not be swept");
         }
-        if let Err(failure) = tools.undo_one_abandoned().await {
-            failure::logged("undo", &failure);
-        }
+        // It has logged its failure, with the church and the run.
+        let _ = tools.undo_one_abandoned().await;
     }
 }

@@ -126,7 +126,7 @@ impl IntoResponse for Refusal {
 }
 
 fn away(error: object_store::Error) -> Refusal {
-    tracing::error!(%error, "a file could not be written or read");
+    tracing::error!(error = %registry::chain(&error), "a file could not be written or read");
     Refusal(StatusCode::SERVICE_UNAVAILABLE, "The file could not be written or read just now. Try again.")
 }
 

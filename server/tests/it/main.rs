@@ -16,10 +16,13 @@ mod faults;
 mod files;
 #[macro_use]
 mod isolation;
+mod leases;
+mod logs;
 mod members;
 mod metrics;
 mod network;
 mod oidc;
+mod outages;
 mod pools;
 mod provisioning;
 mod ready;

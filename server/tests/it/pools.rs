@@ -70,7 +70,7 @@ async fn a_database_that_went_away_comes_back_without_a_restart() {
     let page = church.browser.get("/members").await;
     let page = if page.status == 503 { page } else { church.browser.get("/members").await };
     let page = page.expect(503);
-    assert_eq!(page.text("h1"), "Your church's database is out of reach");
+    assert_eq!(page.text("h1"), "We can't reach your data right now");
     assert_eq!(page.header("retry-after"), "5");
     assert_eq!(page.text(".reference"), page.header("x-request-id"));
     db.run(&format!("{refuse} true")).await;
@@ -153,7 +153,7 @@ async fn when_all_connections_are_held_the_answer_is_to_come_back_later() {
         Db::open("postgres").await.until(&waits).await;
         let page = other.browser.get("/members").await.expect(503);
         assert_eq!(page.header("retry-after"), "5");
-        assert_eq!(page.text("h1"), "Your church's database is out of reach");
+        assert_eq!(page.text("h1"), "We can't reach your data right now");
         db.run("commit").await;
     };
     let ((first, second), ()) = join(held, refused).await;

@@ -64,7 +64,7 @@ async fn a_church_chooses_among_regions_and_its_server_going_down_is_its_own_aff
 
     other.stop().await;
     let page = north.browser.get("/members").await.expect(503);
-    assert_eq!(page.text("h1"), "Your church's database is out of reach");
+    assert_eq!(page.text("h1"), "We can't reach your data right now");
     assert_eq!(page.header("retry-after"), "5");
     here.browser.get("/members").await.expect(200);
     // Whoever does not ask for that region is placed elsewhere, also before anybody has noticed.

@@ -4,6 +4,7 @@ mod browser;
 mod church;
 mod cluster;
 mod issuer;
+mod log;
 mod moto;
 mod program;
 mod server;

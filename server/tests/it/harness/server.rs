@@ -1,4 +1,7 @@
-use super::{Browser, Db, cluster};
+use super::{
+    Browser, Db, cluster,
+    log::{ProcessLog, listening},
+};
 use clap::Parser;
 use server::{config::Config, serve::Running};
 use std::{
@@ -110,10 +113,11 @@ impl TestServer {
 /// Whatever says that tokens of an outside issuer are believed.
 pub const OIDC: [&str; 4] = ["OIDC_ISSUER", "OIDC_JWKS_URL", "OIDC_AUDIENCE", "OIDC_TENANT_CLAIM"];
 
-/// A server in a process of its own, to be killed.
+/// A server in a process of its own, to be killed or frozen.
 pub struct Process {
     pub addr: SocketAddr,
     child: Child,
+    log: ProcessLog,
 }
 
 impl Process {
@@ -138,17 +142,46 @@ impl Process {
         command.env("VESTRY_ADDR", "127.0.0.1:0").stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary can be run");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-        let mut said = String::new();
+        let log = ProcessLog::default();
         while let Ok(Some(line)) = lines.next_line().await {
-            if let Some(addr) = line.strip_prefix("vestry: open http://") {
-                let addr = addr.parse().expect("an address");
+            let addr = listening(&line);
+            log.add(line);
+            if let Some(addr) = addr {
+                let rest = log.clone();
                 // Whoever writes to a pipe that nobody reads stops.
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Ok(Self { addr, child });
+                tokio::spawn(async move {
+                    while let Ok(Some(line)) = lines.next_line().await {
+                        rest.add(line);
+                    }
+                });
+                return Ok(Self { addr, child, log });
             }
-            said = said + &line + "\n";
         }
-        Err(said)
+        Err(log.lines().iter().map(|line| format!("{line}\n")).collect())
+    }
+
+    /// What it has written to standard error, line by line.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    /// Waits until it has written such a line.
+    pub async fn logs(&self, wanted: impl Fn(&str) -> bool) -> String {
+        self.log.until(wanted).await
+    }
+
+    /// It makes no step until it is thawed, and its connections stay open.
+    pub async fn freeze(&self) {
+        self.signal("-STOP").await;
+    }
+
+    pub async fn thaw(&self) {
+        self.signal("-CONT").await;
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().await.expect("kill").success());
     }
 
     pub fn id(&self) -> u32 {
