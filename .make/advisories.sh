@@ -5,4 +5,4 @@
 
 say "Checking the dependencies against RustSec's advisories"
 cargo deny --log-level error --config .deny.toml check --hide-inclusion-graph advisories ||
-    die "A dependency has an advisory: update it, or say in .deny.toml why it does not apply."
+    die "A dependency has an advisory, or the database could not be fetched: look at the lines above. Update the dependency, or say in .deny.toml why it does not apply."
