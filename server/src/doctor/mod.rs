@@ -63,6 +63,7 @@ pub async fn examine(scope: &Scope) -> Result<Vec<Finding>, Error> {
             "roll forward again when you can; churches that were brought up to date are closed to this release",
         ));
     }
+    findings.extend(primary_elsewhere(registry).await?);
     let tenants = inventory::placed_tenants(registry).await?;
     let ready = inventory::ready_databases(registry).await?;
     let mut servers = BTreeMap::new();
@@ -80,6 +81,20 @@ pub async fn examine(scope: &Scope) -> Result<Vec<Finding>, Error> {
     findings.extend(placements::left_over(scope, &servers, &tenants, &ready).await);
     findings.sort_by_key(|finding| finding.severity != Severity::Problem);
     Ok(findings)
+}
+
+/// The registry stands on another server than the one at which its churches are looked for.
+async fn primary_elsewhere(registry: &Registry) -> Result<Option<Finding>, Error> {
+    let here = registry_servers::system_identifier(registry).await?;
+    let Some(primary) = registry_servers::primary(registry).await? else { return Ok(None) };
+    let is_elsewhere = here.zip(primary.system_identifier).is_some_and(|(here, stored)| here != stored);
+    Ok(is_elsewhere.then(|| {
+        let (host, port) = (primary.server.host, primary.server.port);
+        Finding::problem(
+            format!("churches are looked for at {host}:{port}, which is another server than the registry's"),
+            "if they have moved here with the registry: vestry servers set primary --url …; until then nothing starts",
+        )
+    }))
 }
 
 /// The servers that answered, by their id.

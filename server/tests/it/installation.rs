@@ -85,6 +85,8 @@ async fn a_registry_on_another_server_than_its_churches_is_not_served() {
     let started = server::serve::Running::start(registry.config()).await;
     let said = started.err().expect("it does not start").to_string();
     assert!(said.contains("10.1.2.3:") && said.contains("vestry servers set primary"), "{said}");
+    let found = printed(&registry, &["doctor"]).await;
+    assert!(found.starts_with("problem: churches are looked for at 10.1.2.3:"), "{found}");
     assert_eq!(db.one::<String>(PRIMARY).await, before);
     command(&registry, &["servers", "set", "primary", "--url", &registry.url]).await.expect("it is this one");
     TestServer::on(&registry).await;
