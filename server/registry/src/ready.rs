@@ -164,7 +164,7 @@ pub async fn plan(registry: &Registry, edition: Edition<'_>, depth: u32) -> Resu
               + (select count(*) from ready_databases r where r.server_id = s.id) < s.max_tenants
           order by s.name = 'primary' desc, s.name
           limit 1
-         returning id, server_id, lease_until",
+         returning id, server_id",
         id.as_str(),
         edition.name,
         edition.schema_version,

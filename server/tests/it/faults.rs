@@ -203,10 +203,7 @@ async fn a_registry_that_takes_no_writes_is_answered_in_words_and_logged_seldom(
     assert!(db.one::<i64>(&cut).await > 0);
     let warnings = || {
         let log = process.log();
-        log.iter()
-            .filter(|line| line.contains("WARN") || line.contains("ERROR"))
-            .cloned()
-            .collect::<Vec<_>>()
+        log.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).cloned().collect::<Vec<_>>()
     };
     let since = Instant::now();
     while !warnings().iter().any(|line| line.contains("read-only")) {
