@@ -47,7 +47,9 @@ async fn run(command: Command, config: &Config) -> Result<(), Error> {
         Command::Tenants(command) => command.access(),
         Command::Keys(_) => Access::Write,
         Command::Servers(command) => command.access(),
-        Command::Doctor(_) | Command::Serve | Command::Work | Command::Migrate => Access::Read,
+        Command::Doctor(_) | Command::Healthcheck | Command::Serve | Command::Work | Command::Migrate => {
+            Access::Read
+        }
     };
     let installation = Installation::open_for(config, access).await?;
     let done = match command {
@@ -55,7 +57,7 @@ async fn run(command: Command, config: &Config) -> Result<(), Error> {
         Command::Keys(command) => keys::run(command, &installation).await,
         Command::Servers(command) => servers::run(command, &installation).await,
         Command::Doctor(options) => doctor::run(options, &installation).await,
-        Command::Serve | Command::Work | Command::Migrate => Ok(()),
+        Command::Healthcheck | Command::Serve | Command::Work | Command::Migrate => Ok(()),
     };
     installation.close().await;
     done
