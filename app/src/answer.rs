@@ -369,7 +369,7 @@ impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         match &error {
             registry::Error::NotFound => Self::NotFound,
-            registry::Error::Unavailable(_) => Self::unavailable(&error),
+            registry::Error::Unavailable(_) | registry::Error::ReadOnly(_) => Self::unavailable(&error),
             _ => Self::internal(&error),
         }
     }

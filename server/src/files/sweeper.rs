@@ -1,4 +1,5 @@
 use super::{Error, Files};
+use crate::quiet::warn_registry;
 use identity::{Identity, Secret};
 use registry::uploads::{self, Due};
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub async fn sweep(files: Files, identity: Identity, secret: Secret, stop: Cance
                 }
             },
             Ok(None) => {}
-            Err(error) => tracing::warn!(error = %registry::chain(&error), "no file can be looked after"),
+            Err(error) => warn_registry(&error, "no file can be looked after"),
         }
         tokio::select! {
             () = stop.cancelled() => {}

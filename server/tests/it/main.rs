@@ -14,6 +14,7 @@ mod billing;
 mod branches;
 mod faults;
 mod files;
+mod installation;
 #[macro_use]
 mod isolation;
 mod leases;
@@ -26,6 +27,7 @@ mod outages;
 mod pools;
 mod provisioning;
 mod ready;
+mod restore;
 mod servers;
 mod sessions;
 mod signup;
