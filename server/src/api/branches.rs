@@ -281,8 +281,11 @@ pub async fn change(
     responses((status = 204, description = "It is archived")),
     security(("bearer" = []))
 )]
-pub async fn archive(Office(office): Office, Id(id): Id, Seen(seen): Seen) -> Result<StatusCode, Problem> {
-    branches::archive(&office.tenant, &office.admin.editor()?, id, seen).await?;
+pub async fn archive(Office(office): Office, Id(id): Id, seen: Seen) -> Result<StatusCode, Problem> {
+    let editor = office.admin.editor()?;
+    let now = async { Ok(branches::find(&office.tenant, editor.viewer(), id).await?.updated_at) };
+    let expected = seen.expected(now).await?;
+    branches::archive(&office.tenant, &editor, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
