@@ -1,5 +1,6 @@
 //! The shape of a tenant's tables, and who may use them.
 
+use crate::members;
 use sqlx::{
     AssertSqlSafe, Executor, PgTransaction,
     migrate::{MigrateError, Migrator},
@@ -47,6 +48,7 @@ pub async fn update(
     );
     tx.execute(AssertSqlSafe(prepare)).await?;
     MIGRATIONS.run_direct(None, &mut **tx, false).await?;
+    members::refold(tx).await?;
     let grants = format!(
         "grant usage on schema {schema} to {role};
          grant select, insert, update, delete on all tables in schema {schema} to {role};
