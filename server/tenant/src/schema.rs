@@ -53,7 +53,7 @@ pub async fn update(
         "grant usage on schema {schema} to {role};
          grant select, insert, update, delete on all tables in schema {schema} to {role};
          revoke update, delete on {schema}.audit_log from {role};
-         revoke all on {schema}._sqlx_migrations from {role};"
+         revoke all on {schema}._sqlx_migrations, {schema}.text_folding from {role};"
     );
     tx.execute(AssertSqlSafe(grants)).await?;
     Ok(())
