@@ -55,6 +55,7 @@ pub fn phone(text: &str) -> Said {
     if text.is_empty() {
         return Ok(());
     }
+    optional(&text, 40)?;
     if text.chars().any(|c| !c.is_ascii_digit() && !"+-./() ".contains(c)) {
         return Err("Use digits and spaces only, with + in front of a country's code.".into());
     }
@@ -106,7 +107,8 @@ pub fn number(text: &str, from: i32, to: i32) -> Said {
 }
 
 pub fn website(text: &str) -> Said {
-    optional(text, 300)?;
+    // Stored with its scheme.
+    optional(text, if text.contains("://") { 300 } else { 300 - "https://".len() })?;
     let Some(text) = line(text) else { return Ok(()) };
     let text = text.as_str();
     let address = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);

@@ -247,6 +247,15 @@ async fn numbers_are_read_from_any_keyboard_and_country() {
         assert_eq!(said.text("mobile"), stored, "{typed}");
     }
 
+    // What is longer than its column is said to be, whatever is counted otherwise.
+    let long = format!("{}123456", "(".repeat(60));
+    let said =
+        office.program.post("/api/members", office.json(json!({ "lastName": "X", "homePhone": long }))).await;
+    assert_eq!(said.problem(422, "invalid").why("homePhone"), "Use at most 40 characters; this has 66.");
+    let site = format!("{}.org", "x".repeat(291));
+    let said = office.program.post("/api/branches", json!({ "name": "Long", "website": site })).await;
+    assert_eq!(said.problem(422, "invalid").why("website"), "Use at most 292 characters; this has 295.");
+
     let kosovo = json!({ "name": "Prishtina", "country": "XK", "phone": "044 123 456" });
     let said = office.program.post("/api/branches", kosovo).await.expect(201);
     assert_eq!((said.text("country"), said.text("phone")), ("XK", "+38344123456"));
