@@ -276,7 +276,7 @@ impl Failure {
             ),
             Self::Forbidden => (
                 "This needs somebody else",
-                "Your account may look, and not change this. An owner of your church's office can.".into(),
+                "Your account may not change this. Ask an owner, or an administrator of your whole church.".into(),
             ),
             Self::CrossSite => (
                 "This form came from another website",

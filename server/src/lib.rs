@@ -49,6 +49,7 @@ mod body;
 mod budget;
 mod connections;
 mod error;
+mod etag;
 mod events;
 mod guard;
 mod health;

@@ -2,6 +2,7 @@
 
 use super::{Error, Files, LARGEST_PICTURE, pictures};
 use crate::{
+    etag::Condition,
     pages::{self, Answered, Who},
     router::AppState,
 };
@@ -181,8 +182,9 @@ async fn show(
         Err(error) => return failed(error.into()),
     };
     let tag = format!("\"{id}\"");
-    let kept = [(header::ETAG, tag.clone())];
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+    let kept = [(header::ETAG, tag)];
+    let known = Condition::of(headers, header::IF_NONE_MATCH);
+    if known.is_some_and(|known| known.matches_weakly(&id.to_string())) {
         return (StatusCode::NOT_MODIFIED, kept).into_response();
     }
     match state.files.picture(&office.tenant, id, place).await {

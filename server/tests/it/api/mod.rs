@@ -11,6 +11,7 @@ mod schemathesis;
 mod signup;
 mod tags;
 mod tokens;
+mod versions;
 
 use crate::harness::{Program, Said};
 use serde_json::{Value, json};
