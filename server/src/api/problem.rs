@@ -271,11 +271,15 @@ impl From<identity::Error> for Problem {
     }
 }
 
-/// The body is written by [`render`], which knows the request's id.
+/// The body is written by [`render`], which knows the request's id. The limit that was reached is written at once: what
+/// lies between would write that of a limit farther away.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
+        if let Some(standing) = self.0.limit {
+            standing.write(response.headers_mut());
+        }
         response.extensions_mut().insert(self);
         response
     }
@@ -316,9 +320,6 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = told.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        if let Some(standing) = told.limit {
-            standing.write(headers);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
