@@ -1,5 +1,5 @@
 use server::{
-    commands::{healthcheck, keys, servers, tenants},
+    commands::{admins, healthcheck, keys, servers, tenants},
     config::Command,
     installation::Installation,
     log, serve, settings,
@@ -29,6 +29,12 @@ fn main() -> ExitCode {
                 Some(Command::Tenants(command)) => {
                     let installation = Installation::open(&config).await?;
                     let done = tenants::run(command, &installation).await;
+                    installation.close().await;
+                    done
+                }
+                Some(Command::Admins(command)) => {
+                    let installation = Installation::open(&config).await?;
+                    let done = admins::run(command, &installation).await;
                     installation.close().await;
                     done
                 }

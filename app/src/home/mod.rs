@@ -48,7 +48,8 @@ fn greeting(office: &SignedIn) -> String {
         12..18 => "Good afternoon",
         _ => "Good evening",
     };
-    format!("{part}, {}", office.admin.first_name)
+    let admin = &office.admin;
+    format!("{part}, {}", if admin.first_name.is_empty() { &admin.last_name } else { &admin.first_name })
 }
 
 /// "Saturday, 21 November · 13 days of your trial left".

@@ -25,7 +25,7 @@ pub fn room(
     body: AnyView,
 ) -> AnyView {
     let admin = &office.admin;
-    let name = format!("{} {}", admin.first_name, admin.last_name);
+    let name = admin.name();
     let role = match admin.role {
         tenant::Role::Owner => "Owner",
         tenant::Role::Admin => "Administrator",
