@@ -1,7 +1,7 @@
 use crate::{
     Error,
     address::TrustedProxies,
-    commands::{doctor, keys, servers, tenants},
+    commands::{admins, doctor, keys, servers, tenants},
     sensitive::Sensitive,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -234,6 +234,9 @@ pub enum Command {
     /// The churches of this installation
     #[command(subcommand)]
     Tenants(tenants::Command),
+    /// The people who sign in to churches
+    #[command(subcommand)]
+    Admins(admins::Command),
     /// What the access tokens of the API are signed with
     #[command(subcommand)]
     Keys(keys::Command),
