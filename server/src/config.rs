@@ -297,7 +297,7 @@ impl Config {
         else {
             return Ok(None);
         };
-        let usable = token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let usable = token.len() >= 16 && token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         usable.then(|| Some(token.into())).ok_or(Error::OperatorToken)
     }
 
