@@ -34,3 +34,4 @@ mod start;
 mod tags;
 mod tenants;
 mod tokens;
+mod uploads;

@@ -12,6 +12,8 @@ mod signup;
 mod tags;
 mod tokens;
 
+pub use files::upload;
+
 use crate::harness::{Program, Said};
 use serde_json::{Value, json};
 
