@@ -43,6 +43,11 @@ fn kind(content_type: &str) -> Option<Kind> {
     find(content_type).map(|(kind, _)| kind)
 }
 
+/// The endings that fit a type.
+pub fn endings(content_type: &str) -> &'static [&'static str] {
+    find(content_type).map_or(&[], |(_, endings)| endings)
+}
+
 pub fn is_known(content_type: &str) -> bool {
     kind(content_type).is_some()
 }
@@ -75,8 +80,8 @@ fn is_text(beginning: &[u8]) -> bool {
 pub enum BadName {
     /// Nothing is left of it.
     Empty,
-    /// Its ending is that of another type; these would fit.
-    Ending(&'static [&'static str]),
+    /// Its ending is that of another type, or the type is unknown.
+    Ending,
 }
 
 /// A name without folders and characters that no file can have, with an ending that fits the type: a computer opens a
@@ -94,13 +99,14 @@ pub fn safe_name(name: &str, content_type: &str) -> Result<String, BadName> {
     if plain.is_empty() {
         return Err(BadName::Empty);
     }
-    let (_, endings) = find(content_type).ok_or(BadName::Ending(&[]))?;
+    let endings = endings(content_type);
+    let first = endings.first().ok_or(BadName::Ending)?;
     let (stem, ending) = match plain.rsplit_once('.') {
         Some((stem, ending)) if is_ending(ending) => match endings.contains(&&*ending.to_ascii_lowercase()) {
             true => (stem, ending),
-            false => return Err(BadName::Ending(endings)),
+            false => return Err(BadName::Ending),
         },
-        _ => (plain, endings[0]),
+        _ => (plain, *first),
     };
     // What is too long keeps its ending.
     let stem: String = stem.chars().take(NAME - 1 - ending.len()).collect();
@@ -162,7 +168,7 @@ mod tests {
             "a.jpg",
             "a.exe\u{a0}",
         ] {
-            assert_eq!(safe_name(name, "image/png"), Err(BadName::Ending(&["png"])), "{name:?}");
+            assert_eq!(safe_name(name, "image/png"), Err(BadName::Ending), "{name:?}");
         }
     }
 

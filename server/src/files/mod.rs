@@ -142,22 +142,19 @@ impl Files {
         size: i64,
     ) -> Result<Address> {
         let content_type = content_type.trim().to_ascii_lowercase();
+        let name = kinds::safe_name(name, &content_type);
+        if name == Err(BadName::Empty) {
+            return refused("name", "Enter the name of the file.");
+        }
         if !kinds::is_known(&content_type) {
             return refused(
                 "contentType",
                 format!("Files of this type are not taken. Use one of {}.", kinds::listed()),
             );
         }
-        let name = match kinds::safe_name(name, &content_type) {
-            Ok(name) => name,
-            Err(BadName::Empty) => return refused("name", "Enter the name of the file."),
-            Err(BadName::Ending(fitting)) => {
-                let fitting = fitting.join(" or .");
-                return refused(
-                    "name",
-                    format!("The name of a file of type {content_type} ends in .{fitting}."),
-                );
-            }
+        let Ok(name) = name else {
+            let fitting = kinds::endings(&content_type).join(" or .");
+            return refused("name", format!("The name of a file of type {content_type} ends in .{fitting}."));
         };
         if size < 1 {
             return refused("size", "Say how many bytes the file has: at least 1.");

@@ -23,6 +23,9 @@ const MAX_PIXELS: u64 = 40_000_000;
 const MAX_SIDE: u32 = 30_000;
 const MAX_DECODED_BYTES: u64 = 4 * MAX_PIXELS;
 
+/// A progressive JPEG is decoded once over for each of its scans, of which cameras make a dozen: pixels times scans.
+const MAX_JPEG_WORK: u64 = 15 * MAX_PIXELS;
+
 /// How many pictures are decoded at a time. A decoder cannot be stopped, so one church has one of them at most.
 const DECODERS: usize = 2;
 
@@ -95,6 +98,7 @@ impl Decoders {
 
 fn make(sent: &[u8]) -> image::ImageResult<Picture> {
     let mut reader = ImageReader::new(Cursor::new(sent)).with_guessed_format()?;
+    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
     if !matches!(reader.format(), Some(ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) {
         return Err(unsupported());
     }
@@ -108,6 +112,9 @@ fn make(sent: &[u8]) -> image::ImageResult<Picture> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED_BYTES {
         return Err(ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory)));
     }
+    if is_jpeg && u64::from(width) * u64::from(height) * jpeg_scans(sent) > MAX_JPEG_WORK {
+        return Err(unsupported());
+    }
     let orientation = decoder.orientation()?;
     let middle = middle_of(DynamicImage::from_decoder(decoder)?);
     let side = LARGE.min(middle.width());
@@ -115,6 +122,27 @@ fn make(sent: &[u8]) -> image::ImageResult<Picture> {
     large.apply_orientation(orientation);
     let small = large.resize_exact(SMALL, SMALL, FilterType::Triangle);
     Ok(Picture { large: jpeg(&large)?, small: jpeg(&small)? })
+}
+
+/// How often a JPEG's pixels are gone through: its scans, up to its end. What follows there is not decoded.
+fn jpeg_scans(bytes: &[u8]) -> u64 {
+    const END: u8 = 0xd9;
+    const SCAN: u8 = 0xda;
+    let (mut at, mut scans) = (2, 0);
+    while let Some([first, marker]) = bytes.get(at..at + 2) {
+        at += match (*first, *marker) {
+            (0xff, END) => break,
+            // Data of a scan and what stands between segments: the next marker is looked for, as decoders do.
+            (0xff, 0x00 | 0x01 | 0xd0..=0xd8 | 0xff) | (..=0xfe, _) => 1,
+            (0xff, marker) => {
+                scans += u64::from(marker == SCAN);
+                let length =
+                    bytes.get(at + 2..at + 4).map_or(0, |two| usize::from(two[0]) << 8 | usize::from(two[1]));
+                2 + length
+            }
+        };
+    }
+    scans
 }
 
 /// The square in the middle, made small first where it is large: the better filter takes 16 bytes a pixel.
@@ -155,4 +183,30 @@ fn jpeg(picture: &DynamicImage) -> image::ImageResult<Vec<u8>> {
 
 fn unsupported() -> ImageError {
     ImageError::Unsupported(image::error::ImageFormatHint::Unknown.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scans_of_a_jpeg_are_counted() {
+        let picture = jpeg(&image::RgbImage::new(40, 40).into()).expect("it is written");
+        assert_eq!(jpeg_scans(&picture), 1);
+        let (whole, end) = picture.split_at(picture.len() - 2);
+        let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0, 0x12, 0xff, 0, 0x34];
+        let many = [whole, &scan.repeat(60), end].concat();
+        assert_eq!(jpeg_scans(&many), 61);
+        // A film that a telephone has put behind the picture.
+        assert_eq!(jpeg_scans(&[&many, &scan.repeat(60)[..]].concat()), 61);
+    }
+
+    #[test]
+    fn what_is_decoded_too_often_is_refused() {
+        let sent = jpeg(&image::RgbImage::new(4000, 4000).into()).expect("it is written");
+        let (whole, end) = sent.split_at(sent.len() - 2);
+        let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0, 0x12];
+        let many = [whole, &scan.repeat(60), end].concat();
+        assert!(matches!(make(&many), Err(ImageError::Unsupported(_))));
+    }
 }

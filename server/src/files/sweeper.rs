@@ -11,6 +11,9 @@ const LOOK_AROUND: Duration = Duration::from_secs(5);
 /// When one that could not be looked after is tried again.
 const LEASE: Duration = Duration::from_secs(300);
 
+/// When a suspended church is looked at again.
+const SUSPENDED: Duration = Duration::from_secs(3600);
+
 /// A removed church's files are deleted once more after so long: an upload that was running has ended by then.
 const ONCE_MORE: Duration = Duration::from_secs(3600);
 
@@ -87,7 +90,14 @@ impl From<tenant::Error> for Failure {
 }
 
 async fn look_after(files: &Files, due: &Due) -> Result<(), Failure> {
-    let tenant = files.open(&due.tenant_id).await?;
+    let tenant = match files.open(&due.tenant_id).await {
+        // Nothing of it is touched until it is open again.
+        Err(identity::Error::Suspended { .. }) => {
+            let noted = uploads::note(&files.registry, due.tenant_id.as_str(), due.file_id, SUSPENDED).await;
+            return Ok(noted.map_err(Error::from)?);
+        }
+        opened => opened?,
+    };
     let id = due.file_id;
     let mut file = files::known(&tenant, id).await?;
     if let Some(promised) = file.as_ref().filter(|file| file.stored_at.is_none()) {
