@@ -232,7 +232,7 @@ impl From<files::Error> for Problem {
             }
             files::Error::DiskFull => {
                 let title = "Files cannot be stored right now";
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", title)
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", title)
                     .detail("The server's disk is nearly full. Nothing is lost. Try again later.")
                     .retry_after(300)
             }

@@ -83,8 +83,7 @@ impl Doors {
     /// Whether we gave this address out, and it is still good.
     fn check(&self, method: &str, key: &str, terms: &Terms) -> Result<(), Refusal> {
         let signature = BASE64_URL_SAFE_NO_PAD.decode(&terms.signature).unwrap_or_default();
-        hmac::verify(&self.key, text(method, key, terms).as_bytes(), &signature)
-            .map_err(|_| NOT_OURS)?;
+        hmac::verify(&self.key, text(method, key, terms).as_bytes(), &signature).map_err(|_| NOT_OURS)?;
         match terms.expires > Utc::now().timestamp() {
             true => Ok(()),
             false => Err(Refusal(StatusCode::GONE, "This address has expired. Ask for a new one.")),
