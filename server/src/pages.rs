@@ -66,20 +66,6 @@ pub async fn not_found(state: State<AppState>, request: Request) -> Response {
     answer(state.0, request, page, Who::Anybody).await
 }
 
-/// The page that says why something is not shown, for what is no page itself.
-pub async fn failed(state: AppState, request: Request, failure: Failure) -> Response {
-    answer(state, request, failing(failure), Who::Anybody).await
-}
-
-/// A page that fails, once.
-fn failing(failure: Failure) -> Page {
-    let failure = Arc::new(std::sync::Mutex::new(Some(failure)));
-    Arc::new(move |_, _, _| {
-        let failure = failure.lock().ok().and_then(|mut failure| failure.take());
-        Box::pin(async move { Err(failure.unwrap_or(Failure::NotFound)) })
-    })
-}
-
 pub type Answered = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]

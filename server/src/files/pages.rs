@@ -14,7 +14,7 @@ use app::{
 };
 use axum::{
     body::Body,
-    extract::{FromRequestParts, Path, Request, State},
+    extract::{FromRequestParts, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -62,9 +62,9 @@ async fn receive(state: &AppState, parts: &mut Parts, body: Body, whose: fn(Uuid
         Some(session) => state.identity.resolve(session).await.ok().flatten(),
         None => None,
     };
-    let id = Path::<Uuid>::from_request_parts(parts, &()).await;
+    let id = pages::Id::from_request_parts(parts, &()).await;
     let done = match (office, id) {
-        (Some(office), Ok(Path(id))) => {
+        (Some(office), Ok(pages::Id(id))) => {
             Some(change(state, &office, whose(id), &parts.headers, &mut incoming).await)
         }
         // The page says what is wrong.
@@ -171,8 +171,8 @@ async fn picture(
     whose: fn(Uuid) -> Whose,
     place: Place,
 ) -> std::result::Result<Response, Failure> {
-    let id = Path::<Uuid>::from_request_parts(parts, &()).await;
-    let (Some(session), Ok(Path(id))) = (parts.extensions.get::<Session>(), id) else {
+    let id = pages::Id::from_request_parts(parts, &()).await;
+    let (Some(session), Ok(pages::Id(id))) = (parts.extensions.get::<Session>(), id) else {
         return Err(Failure::NotFound);
     };
     let office = state.identity.resolve(session).await?.ok_or(Failure::NotFound)?;
