@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Kills processes at random under load, restarts PostgreSQL in between, and says what was lost: nothing. SEED, as an
-# earlier run has printed it, does the same again, as far as time allows.
+# Kills processes at random under load, restarts and kills PostgreSQL in between, restores the registry from a dump that
+# is older than some churches, and says what was lost: nothing. SEED, as an earlier run has printed it, does the same
+# again, as far as time allows.
 . "$(dirname "$0")/lib.sh"
 
 say "Killing ${KILLS:=50} processes under load; about a second for each, and two minutes until all is quiet"

@@ -11,14 +11,7 @@ say "Checking licences and sources of the dependencies"
 cargo deny --log-level error --config .deny.toml check --hide-inclusion-graph licenses bans sources ||
     die "A dependency is not allowed: look at the lines above, and at .deny.toml."
 
-# The database of advisories is a repository of its own, which cannot be reached from everywhere; a workflow looks at it daily.
-say "Checking the dependencies for known vulnerabilities"
-if within 60 cargo deny --log-level off fetch db >/dev/null 2>&1; then
-    cargo deny --log-level error --config .deny.toml check --disable-fetch --hide-inclusion-graph advisories ||
-        die "A dependency has a known vulnerability: update it, or explain in .deny.toml why it does not concern us."
-else
-    note "The database of advisories cannot be reached from here: not checked."
-fi
+.make/advisories.sh if-reachable
 
 say "Looking over the code with clippy, the server's and the browser's; some minutes the first time"
 # shellcheck disable=SC2086

@@ -279,7 +279,7 @@ impl Failure {
             ),
             Self::Forbidden => (
                 "This needs somebody else",
-                "Your account may look, and not change this. An owner of your church's office can.".into(),
+                "Your account may not change this. Ask an owner, or an administrator of your whole church.".into(),
             ),
             Self::CrossSite => (
                 "This form came from another website",
@@ -377,7 +377,7 @@ impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         match &error {
             registry::Error::NotFound => Self::NotFound,
-            registry::Error::Unavailable(_) => Self::unavailable(&error),
+            registry::Error::Unavailable(_) | registry::Error::ReadOnly(_) => Self::unavailable(&error),
             _ => Self::internal(&error),
         }
     }

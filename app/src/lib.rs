@@ -18,6 +18,7 @@
 //! | `signup` `provisioning` `sessions` `home` `members` `branches` `tags` `tokens` | a feature each: form, page, islands |
 //! | `forms` | rules, errors, fields, the guard island |
 //! | `ui` | the frame and the few components everything is made of |
+//! | `names` | names of people, one or two of them |
 //! | `photo` | the picture of a member or branch |
 //! | `places` | countries, time zones, telephone numbers |
 //! | `visit` `answer` | what a page is asked with, and answers |
@@ -38,6 +39,8 @@ pub mod ui;
 pub mod answer;
 #[cfg(feature = "ssr")]
 pub mod home;
+#[cfg(feature = "ssr")]
+pub mod names;
 #[cfg(feature = "ssr")]
 pub mod photo;
 #[cfg(feature = "ssr")]

@@ -6,10 +6,8 @@ use crate::{
         Errors,
         fields::{Field, summary},
     },
-    ui::{
-        frame::{Door, initials},
-        icon,
-    },
+    names::{full, initials},
+    ui::{frame::Door, icon},
     visit::SignedIn,
 };
 use leptos::prelude::*;
@@ -47,8 +45,8 @@ pub async fn page(office: SignedIn, whose: Whose, errors: Errors) -> Answer {
     let (picture, door, title, name, letters, here) = match whose {
         Whose::Member(id) => {
             let members::Member { details, photo_id, .. } = members::find(&office.tenant, viewer, id).await?;
-            let letters = initials(&details.first_name, &details.last_name);
-            let name = format!("{} {}", details.first_name, details.last_name);
+            let names = [details.first_name.as_deref(), details.last_name.as_deref()];
+            let (letters, name) = (initials(names), full(names));
             (
                 photo_id,
                 Door::Members,

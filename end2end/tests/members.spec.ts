@@ -69,8 +69,8 @@ test("what is wrong is said before anything is sent", async ({ page, office }) =
   await expect(summary(page)).toBeFocused();
   await expect(summary(page)).toBeInViewport();
   const why = {
-    "First name": "Enter the first name.",
-    "Last name": "Enter the last name.",
+    "First name": "Enter a first or last name.",
+    "Last name": "Enter a last or first name.",
     Branch: "Choose the branch.",
     Status: "Choose the status.",
     Email: "An email address has an @, like name@example.org.",

@@ -1,6 +1,6 @@
 //! This process's part of the connection budget.
 
-use crate::installation::Installation;
+use crate::{installation::Installation, quiet::warn_registry};
 use registry::{
     changes::{Change, Subscription},
     processes::{self, PRESUMED_DEAD, Process},
@@ -66,7 +66,7 @@ impl Party {
                 Ok(true) => CLOSING,
                 Ok(false) => PRESUMED_DEAD / 5,
                 Err(error) => {
-                    tracing::warn!(error = %registry::chain(&error), "the connection budget could not be agreed on");
+                    warn_registry(&error, "the connection budget could not be agreed on");
                     PRESUMED_DEAD / 10
                 }
             };

@@ -1,7 +1,7 @@
 use crate::{
     Error,
     address::TrustedProxies,
-    commands::{keys, servers, tenants},
+    commands::{doctor, keys, servers, tenants},
     sensitive::Sensitive,
 };
 use bytesize::ByteSize;
@@ -242,6 +242,10 @@ pub enum Command {
     Work,
     /// Exit with 0 if the server on VESTRY_ADDR answers, for container engines
     Healthcheck,
+    /// Bring the registry's tables to this release, which `serve` and `work` do too when they start
+    Migrate,
+    /// Compare the registry with the database servers, and say what does not fit and what to do
+    Doctor(doctor::Options),
     /// The churches of this installation
     #[command(subcommand)]
     Tenants(tenants::Command),

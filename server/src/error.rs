@@ -34,7 +34,25 @@ pub enum Error {
     #[error(transparent)]
     Embedded(#[from] embedded::Error),
     #[error("the registry could not be opened: {}", registry::chain(.0))]
+    RegistryOpen(registry::Error),
+    #[error("the registry did not do what was asked: {}", registry::chain(.0))]
     Registry(#[from] registry::Error),
+    #[error("the registry has no tables yet: start vestry, or run: vestry migrate")]
+    NotStarted,
+    #[error("the registry's tables are of an older release: start this release, or run: vestry migrate")]
+    OlderRegistry,
+    #[error(
+        "VESTRY_SECRET_KEY is not the key of this installation: with another one no church's database opens. Set the key it was set up with; with the embedded PostgreSQL it is in the data directory, in secret.key"
+    )]
+    OtherSecret,
+    #[error(
+        "the registry says that its churches are on the server at {known}, and VESTRY_REGISTRY_URL leads to another PostgreSQL server: if the churches have moved here with it, run: vestry servers set primary --url …"
+    )]
+    OtherServer { known: String },
+    #[error(
+        "the server of the registry is known as {name} already, which was added by hand: start with a registry of its own, or remove {name} from database_servers"
+    )]
+    PrimaryTaken { name: String },
     #[error(
         "STRIPE_SECRET_KEY cannot be a key: it has characters that no key has. Copy it anew from Stripe's dashboard"
     )]

@@ -111,7 +111,7 @@ fn method_name(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{Router, body::Body, middleware, routing::get};
+    use axum::{Router, body::Body, middleware, response::IntoResponse, routing::get};
     use std::{
         io,
         sync::{Arc, Mutex},
@@ -147,7 +147,7 @@ mod tests {
         let app = Router::new()
             .route("/panics/{id}", get(panics))
             .route("/waits", get(std::future::pending::<()>))
-            .layer(CatchPanicLayer::new())
+            .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
             .layer(middleware::from_fn(log));
         let request =
             Request::get(path).header("x-request-id", "one").body(Body::empty()).expect("a request");

@@ -22,6 +22,7 @@
 //! | `storage` | where that lies: object storage, or the data directory |
 //! | `budget` | this process's part of the connections |
 //! | `operator` | how the operator's program is known |
+//! | `doctor` | whether the registry and the database servers fit together |
 //! | `commands` | what an operator does from the command line |
 //! | `health`, `metrics` | how it does: for balancers, for Prometheus |
 //! | `log`, `http_log` | how the log is written; a line and a measurement for each request |
@@ -32,6 +33,7 @@ pub mod address;
 pub mod billing;
 pub mod commands;
 pub mod config;
+pub mod doctor;
 pub mod env_file;
 pub mod files;
 pub mod installation;
@@ -48,6 +50,7 @@ mod body;
 mod budget;
 mod connections;
 mod error;
+mod etag;
 mod events;
 mod guard;
 mod health;
@@ -56,6 +59,7 @@ mod lease;
 mod metrics;
 mod operator;
 mod pages;
+mod quiet;
 mod router;
 
 pub use error::Error;

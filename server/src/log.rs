@@ -14,7 +14,7 @@ const DEFAULT: &str = "info";
 
 /// Holds whatever `RUST_LOG` says, unless it names these modules. PostgreSQL's notices are about `if exists`;
 /// tower-sessions says at every level what a session holds.
-const QUIET: &str = "sqlx::postgres::notice=off,tower_sessions=error";
+const QUIET: &str = "sqlx::postgres::notice=off,tower_sessions=off";
 
 /// Begins to log: events, and panics as events, so that each carries the request it happened in.
 pub fn init(format: Log) {

@@ -1,7 +1,8 @@
 use server::{
-    commands::{healthcheck, keys, servers, tenants},
-    config::Command,
-    installation::Installation,
+    Error,
+    commands::{doctor, healthcheck, keys, servers, tenants},
+    config::{Command, Config},
+    installation::{Access, Installation},
     log, serve, settings,
 };
 use std::process::ExitCode;
@@ -26,24 +27,8 @@ fn main() -> ExitCode {
                 None | Some(Command::Serve) => serve::serve(config).await,
                 Some(Command::Work) => serve::work(config).await,
                 Some(Command::Healthcheck) => healthcheck::run(config.addr),
-                Some(Command::Tenants(command)) => {
-                    let installation = Installation::open(&config).await?;
-                    let done = tenants::run(command, &installation).await;
-                    installation.close().await;
-                    done
-                }
-                Some(Command::Keys(command)) => {
-                    let installation = Installation::open(&config).await?;
-                    let done = keys::run(command, &installation).await;
-                    installation.close().await;
-                    done
-                }
-                Some(Command::Servers(command)) => {
-                    let installation = Installation::open(&config).await?;
-                    let done = servers::run(command, &installation).await;
-                    installation.close().await;
-                    done
-                }
+                Some(Command::Migrate) => migrate(&config).await,
+                Some(command) => run(command, &config).await,
             }
         })
     });
@@ -54,4 +39,38 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// An operator's command on an installation.
+async fn run(command: Command, config: &Config) -> Result<(), Error> {
+    let access = match &command {
+        Command::Tenants(command) => command.access(),
+        Command::Keys(_) => Access::Write,
+        Command::Servers(command) => command.access(),
+        Command::Doctor(_) | Command::Healthcheck | Command::Serve | Command::Work | Command::Migrate => {
+            Access::Read
+        }
+    };
+    let installation = Installation::open_for(config, access).await?;
+    let done = match command {
+        Command::Tenants(command) => tenants::run(command, &installation).await,
+        Command::Keys(command) => keys::run(command, &installation).await,
+        Command::Servers(command) => servers::run(command, &installation).await,
+        Command::Doctor(options) => doctor::run(options, &installation).await,
+        Command::Healthcheck | Command::Serve | Command::Work | Command::Migrate => Ok(()),
+    };
+    installation.close().await;
+    done
+}
+
+async fn migrate(config: &Config) -> Result<(), Error> {
+    let versions = Installation::migrate(config).await?;
+    match (versions.first(), versions.last()) {
+        (Some(first), Some(last)) if first == last => {
+            println!("the registry is brought to version {last:04}.")
+        }
+        (Some(first), Some(last)) => println!("the registry is brought from {first:04} to {last:04}."),
+        _ => println!("the registry is up to date."),
+    }
+    Ok(())
 }

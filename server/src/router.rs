@@ -11,6 +11,7 @@ use crate::{
 use app::{answer::Failure, branches, members, provisioning, sessions, signup, tags, tokens};
 use axum::{
     Extension, Router,
+    body::HttpBody,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
@@ -112,6 +113,7 @@ pub fn router(state: AppState) -> Router {
         .layer(middleware::from_fn(same_origin))
         .layer(middleware::from_fn_with_state(state.clone(), pages::failures))
         .layer(sessions)
+        .layer(middleware::from_fn(never_empty))
         .layer(CompressionLayer::new());
     let files = Router::new()
         .route("/{pkg}/{file}", get(assets::script_or_style))
@@ -143,6 +145,17 @@ where
     F: Fn(State<AppState>, Request) -> pages::Answered + Clone + Send + Sync + 'static,
 {
     get(page.clone()).post(page)
+}
+
+/// The session layer answers 500 with nothing in it when a session cannot be written down.
+async fn never_empty(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let is_empty = response.body().size_hint().exact() == Some(0);
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR || !is_empty {
+        return response;
+    }
+    let words = "We can't save anything right now. Nothing is lost. Try again in a minute.";
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "30")], words).into_response()
 }
 
 /// A form of another site is refused. Browsers say where a form comes from; whoever says nothing is

@@ -5,6 +5,7 @@ use crate::{
     budget::Share,
     config::Config,
     connections::{Bounds, Server},
+    doctor,
     events::Streams,
     files::{self, Files},
     health,
@@ -24,22 +25,23 @@ use tokio_util::sync::CancellationToken;
 pub async fn serve(config: Config) -> Result<(), Error> {
     let told = Told::listen();
     let format = config.log;
-    let running = Running::start(config).await?;
+    let mut running = Running::start(config).await?;
     log::listening(format, running.addr);
-    told.wait().await;
-    running.stop().await
+    let failed = told.or_failed(&mut running.installation).await;
+    let stopped = running.stop().await;
+    failed.map_or(stopped, Err)
 }
 
 /// Provisions only, until the process is told to stop.
 pub async fn work(config: Config) -> Result<(), Error> {
     let told = Told::listen();
-    let installation = Installation::open(&config).await?;
+    let mut installation = Installation::open(&config).await?;
     let stop = CancellationToken::new();
     let budget = config.connection_budget as usize;
     let share = Share::claim(&installation, budget, CONNECTIONS_OF_A_WORKER).await?;
     let worker = start_worker(&installation, &config, &stop).await?;
     let billing = billing::start(&config, &installation, &stop)?;
-    told.wait().await;
+    let failed = told.or_failed(&mut installation).await;
     stop.cancel();
     let _ = worker.await;
     if let Some(billing) = billing {
@@ -47,7 +49,7 @@ pub async fn work(config: Config) -> Result<(), Error> {
     }
     share.leave().await;
     installation.close().await;
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// A server that runs, as tests and benchmarks start it too.
@@ -178,6 +180,7 @@ async fn start_worker(
         changes: installation.changes.clone(),
         stop: stop.clone(),
     };
+    doctor::report_at_start(installation, stop);
     Ok(tokio::spawn(worker.run()))
 }
 
@@ -187,6 +190,14 @@ struct Told(Option<signal::unix::Signal>);
 impl Told {
     fn listen() -> Self {
         Self(signal::unix::signal(signal::unix::SignalKind::terminate()).ok())
+    }
+
+    /// Waits until the process is told to stop, or has to: the embedded PostgreSQL cannot be started again.
+    async fn or_failed(self, installation: &mut Installation) -> Option<Error> {
+        tokio::select! {
+            () = self.wait() => None,
+            error = installation.postgres_failed() => Some(error),
+        }
     }
 
     async fn wait(self) {

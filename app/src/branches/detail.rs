@@ -1,3 +1,4 @@
+use super::edit::editor_of_all;
 use crate::{
     answer::{Answer, Flash, Reply},
     forms::{Errors, fields::summary},
@@ -26,8 +27,8 @@ pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
 /// Asks before archiving, where no dialog can; what it sends archives.
 pub async fn archive(visit: Visit, office: SignedIn) -> Answer {
     let id = visit.record()?;
-    let editor = office.admin.editor()?;
-    let branch = branches::find(&office.tenant, editor.viewer(), id).await?;
+    let branch = branches::find(&office.tenant, office.admin.viewer(), id).await?;
+    let editor = editor_of_all(&office)?;
     if visit.body.is_none() {
         let name = branch.details.name.clone();
         let body = view! {
@@ -99,7 +100,7 @@ async fn page(office: &SignedIn, branch: &Branch, errors: Errors) -> Answer {
                     <div><h1>{details.name.clone()}</h1><p>{sentence}</p></div>
                 </div>
             </div>
-            {office.admin.editor().is_ok().then(|| actions(branch))}
+            {editor_of_all(office).is_ok().then(|| actions(branch))}
         </div>
         {wrong}
         {branch.archived_at.map(|_| view! {

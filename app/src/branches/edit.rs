@@ -1,10 +1,11 @@
 use super::form::BranchForm;
 use crate::{
-    answer::{Answer, Flash, Reply},
+    answer::{Answer, Failure, Flash, Reply},
     forms::{
         Errors,
         fields::{Field, summary, tick, unchosen},
         guard::{Guard, Kind},
+        once::{Claim, Submission, already_sent, key_field, new_key},
     },
     places,
     ui::{frame::Door, icon},
@@ -15,30 +16,42 @@ use tenant::{Editor, Version, branches};
 use uuid::Uuid;
 
 pub async fn add(visit: Visit, office: SignedIn) -> Answer {
-    let editor = office.admin.editor()?;
+    let editor = editor_of_all(&office)?;
     let Some(typed) = visit.submitted::<BranchForm>() else {
         let blank = BranchForm::blank(&office.church.country, &office.church.timezone);
+        let blank = BranchForm { key: new_key(), ..blank };
         return form_page(&office, &editor, None, blank, Errors::default()).await;
     };
-    let id = Uuid::now_v7();
-    let done = match typed.details(&office.church.country) {
-        Ok(details) => branches::add(&office.tenant, &editor, id, &details).await,
+    let details = match typed.details(&office.church, None) {
+        Ok(details) => details,
         Err(errors) => return form_page(&office, &editor, None, typed, errors).await,
     };
-    match done {
-        Ok(()) => Ok(Reply::redirect(format!("/branches/{id}")).saying(Flash::BranchAdded)),
-        Err(error) => form_page(&office, &editor, None, typed, rejected(error)?).await,
+    let submission = match Submission::claim(&office, &visit).await? {
+        Claim::Proceed(submission) => submission,
+        Claim::Repeated(location) => return Ok(Reply::redirect(location).saying(Flash::BranchAdded)),
+        Claim::Reused => {
+            let typed = BranchForm { key: new_key(), ..typed };
+            return form_page(&office, &editor, None, typed, already_sent("name")).await;
+        }
+    };
+    let id = submission.id;
+    match branches::add(&office.tenant, &editor, id, &details).await {
+        Ok(()) => Ok(submission.finish(format!("/branches/{id}"), Flash::BranchAdded).await?),
+        Err(error) => {
+            submission.release().await?;
+            form_page(&office, &editor, None, typed, rejected(error)?).await
+        }
     }
 }
 
 pub async fn change(visit: Visit, office: SignedIn) -> Answer {
     let id = visit.record()?;
-    let editor = office.admin.editor()?;
+    let editor = editor_of_all(&office)?;
+    let branch = branches::find(&office.tenant, editor.viewer(), id).await?;
     let Some(typed) = visit.submitted::<BranchForm>() else {
-        let branch = branches::find(&office.tenant, editor.viewer(), id).await?;
         return form_page(&office, &editor, Some(id), BranchForm::of(&branch), Errors::default()).await;
     };
-    let done = match typed.details(&office.church.country) {
+    let done = match typed.details(&office.church, Some(&branch.details)) {
         Ok(details) => branches::change(&office.tenant, &editor, id, &details, typed.seen()).await,
         Err(errors) => return form_page(&office, &editor, Some(id), typed, errors).await,
     };
@@ -52,6 +65,12 @@ pub async fn change(visit: Visit, office: SignedIn) -> Answer {
         }
         Err(error) => form_page(&office, &editor, Some(id), typed, rejected(error)?).await,
     }
+}
+
+/// Branches and tags are of the whole church: changing them needs an editor of all branches.
+pub fn editor_of_all(office: &SignedIn) -> Result<Editor, Failure> {
+    let editor = office.admin.editor()?;
+    if editor.is_of_all_branches() { Ok(editor) } else { Err(Failure::Forbidden) }
 }
 
 /// What the database would not take, at the field it concerns; any other error goes on.
@@ -98,6 +117,7 @@ async fn form_page(
         <form class="stack" method="post" action=here novalidate>
             {summary(&errors)}
             <input type="hidden" name="version" value=typed.version.clone()/>
+            {(!typed.key.is_empty()).then(|| key_field(&typed.key))}
             <fieldset class="section">
                 <legend>"The branch"</legend>
                 {Field::new("name", "Name", &typed.name, &errors).max(120).input()}

@@ -21,6 +21,8 @@ pub struct BranchForm {
     pub service_times: String,
     /// Which state of the branch was on the page.
     pub version: String,
+    /// Of a form that adds a branch: what it adds is added once.
+    pub key: String,
 }
 
 /// The fields, in the order of the page.
@@ -55,7 +57,7 @@ impl Form for BranchForm {
         errors.note("city", rules::optional(&self.city, 120));
         errors.note("region", rules::optional(&self.region, 120));
         errors.note("postal_code", rules::optional(&self.postal_code, 20));
-        errors.note("service_times", rules::optional(&self.service_times, 1000));
+        errors.note("service_times", rules::optional_lines(&self.service_times, 1000));
         if self.timezone.is_empty() {
             errors.note("timezone", Err("Choose the time zone.".into()));
         }
@@ -73,6 +75,7 @@ mod server {
         },
         places,
     };
+    use identity::Church;
     use tenant::{
         Version,
         branches::{Branch, Details},
@@ -105,6 +108,7 @@ mod server {
                 timezone: details.timezone,
                 service_times: details.service_times.unwrap_or_default(),
                 version: Version::from(branch.updated_at).to_string(),
+                key: String::new(),
             }
         }
 
@@ -112,8 +116,8 @@ mod server {
             self.version.parse().ok()
         }
 
-        /// What the form says, in the words of the `tenant` library. `home` is the church's country.
-        pub fn details(&self, home: &str) -> Result<Details, Errors> {
+        /// Converts the form for the `tenant` library. `before` is what is stored of a branch that is changed.
+        pub fn details(&self, church: &Church, before: Option<&Details>) -> Result<Details, Errors> {
             let mut errors = self.check();
             let country = line(&self.country);
             if country.as_deref().is_some_and(|country| !places::is_country(country)) {
@@ -126,10 +130,11 @@ mod server {
             if parent_id.is_err() {
                 errors.note("parent_id", Err("Choose one of your branches.".into()));
             }
-            let phone = line(&self.phone)
-                .map(|phone| places::e164(&phone, country.as_deref().unwrap_or(home)))
-                .transpose();
-            let phone_e164 = phone.unwrap_or_else(|message| {
+            let home = country.as_deref().unwrap_or(&church.country);
+            let (known, shown_in) = before
+                .map(|before| (before.phone_e164.as_deref(), before.country.as_deref().unwrap_or_default()))
+                .unwrap_or_default();
+            let phone_e164 = places::phone(&self.phone, home, known, shown_in).unwrap_or_else(|message| {
                 errors.note("phone", Err(message));
                 None
             });

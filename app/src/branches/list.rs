@@ -1,3 +1,4 @@
+use super::edit::editor_of_all;
 use crate::{
     answer::{Answer, Reply},
     places,
@@ -42,7 +43,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let query: Query = visit.query();
     let filter = query.filter();
     let found = branches::list(&office.tenant, office.admin.viewer(), &filter).await?;
-    let may_edit = office.admin.editor().is_ok();
+    let may_edit = editor_of_all(&office).is_ok();
     let sentence = match (query.archived(), query.search.trim().is_empty()) {
         (true, _) => count(found.total, "archived branch", "archived branches"),
         (false, true) => {
@@ -76,7 +77,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
         {table}
         {pages}
         {(only_main && may_edit).then(|| view! {
-            <p class="muted">"A branch is a place where your church meets. Members, figures and colleagues can belong to one."</p>
+            <p class="muted">"A branch is a place where your church meets. Each member belongs to one."</p>
         })}
     };
     Ok(Reply::room("Branches", Door::Branches, body))

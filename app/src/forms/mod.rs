@@ -5,6 +5,8 @@ pub mod rules;
 
 #[cfg(feature = "ssr")]
 pub mod fields;
+#[cfg(feature = "ssr")]
+pub mod once;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 

@@ -15,18 +15,31 @@ pub fn required(text: &str, what: &str, max: usize) -> Said {
 
 /// A text that may be missing, of at most `max` characters.
 pub fn optional(text: &str, max: usize) -> Said {
-    match text.trim().chars().count() {
+    at_most(line(text), max)
+}
+
+/// The same for a text of several lines.
+pub fn optional_lines(text: &str, max: usize) -> Said {
+    at_most(lines(text), max)
+}
+
+/// Counts what will be stored, not what was typed: NFC can be longer or shorter than what it is made from.
+fn at_most(text: Option<String>, max: usize) -> Said {
+    match text.map_or(0, |text| text.chars().count()) {
         length if length > max => Err(format!("Use at most {max} characters; this has {length}.")),
         _ => Ok(()),
     }
 }
 
+/// Whether a person has no name at all; either of the two may be missing.
+pub fn nameless(first: &str, last: &str) -> bool {
+    line(first).is_none() && line(last).is_none()
+}
+
 pub fn email(text: &str) -> Said {
-    let text = text.trim();
     optional(text, 254)?;
-    if text.is_empty() {
-        return Ok(());
-    }
+    let Some(text) = line(text) else { return Ok(()) };
+    let text = text.as_str();
     if !text.contains('@') {
         return Err("An email address has an @, like name@example.org.".into());
     }
@@ -38,10 +51,11 @@ pub fn email(text: &str) -> Said {
 
 /// A telephone number as people write it. Whether it exists in its country is known on the server.
 pub fn phone(text: &str) -> Said {
-    let text = text.trim();
+    let text = numeric(text);
     if text.is_empty() {
         return Ok(());
     }
+    optional(&text, 40)?;
     if text.chars().any(|c| !c.is_ascii_digit() && !"+-./() ".contains(c)) {
         return Err("Use digits and spaces only, with + in front of a country's code.".into());
     }
@@ -54,7 +68,7 @@ pub fn phone(text: &str) -> Said {
 
 /// A day as a date field sends it, `2026-11-21`, or nothing.
 pub fn date(text: &str) -> Said {
-    let text = text.trim();
+    let text = numeric(text);
     if text.is_empty() {
         return Ok(());
     }
@@ -84,7 +98,7 @@ pub fn days_in(year: u32, month: u32) -> u32 {
 
 /// A number between two others, or nothing.
 pub fn number(text: &str, from: i32, to: i32) -> Said {
-    let text = text.trim();
+    let text = numeric(text);
     match text.parse::<i32>() {
         _ if text.is_empty() => Ok(()),
         Ok(number) if (from..=to).contains(&number) => Ok(()),
@@ -93,11 +107,10 @@ pub fn number(text: &str, from: i32, to: i32) -> Said {
 }
 
 pub fn website(text: &str) -> Said {
-    let text = text.trim();
-    optional(text, 300)?;
-    if text.is_empty() {
-        return Ok(());
-    }
+    // Stored with its scheme.
+    optional(text, if text.contains("://") { 300 } else { 300 - "https://".len() })?;
+    let Some(text) = line(text) else { return Ok(()) };
+    let text = text.as_str();
     let address = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
     let host = address.split(['/', '?', '#']).next().unwrap_or_default();
     let plain = host.chars().all(|c| c.is_alphanumeric() || ".-:".contains(c));
@@ -199,22 +212,94 @@ pub fn strength(password: &str, email: &str) -> Strength {
     }
 }
 
-/// A text on one line: trimmed, without control characters, white space folded. Empty is `None`.
+/// Normalises a text of one line: NFC, trimmed, white space folded, without control and formatting characters. `None`
+/// when nothing visible is left. Every text of a form or of the API passes here or through [`lines`] before it is
+/// compared or stored.
 pub fn line(text: &str) -> Option<String> {
     let words: Vec<String> = text
-        .split_whitespace()
-        .map(|word| word.chars().filter(|c| !c.is_control()).collect::<String>())
+        .split(is_blank)
+        .map(|word| word.chars().filter(|c| !c.is_control() && !is_formatting(*c)).collect::<String>())
+        .map(|word| word.trim_matches(is_joiner).to_owned())
         .filter(|word| !word.is_empty())
         .collect();
-    (!words.is_empty()).then(|| words.join(" "))
+    let text = nfc(&words.join(" "));
+    has_ink(&text).then_some(text)
 }
 
-/// A text of several lines: trimmed, line ends made one kind. Empty is `None`.
+/// Normalises a text of several lines: NFC, trimmed, line ends made one kind. `None` when nothing visible is left.
 pub fn lines(text: &str) -> Option<String> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let text: String = text.chars().filter(|c| !c.is_control() || "\n\t".contains(*c)).collect();
-    let text = text.trim();
-    (!text.is_empty()).then(|| text.to_owned())
+    let text = nfc(text.trim());
+    has_ink(&text).then_some(text)
+}
+
+/// Normalises an email address for storing and comparing.
+pub fn email_key(text: &str) -> String {
+    line(text).unwrap_or_default().to_lowercase()
+}
+
+/// Normalises a number, date or phone number: digits of any script and full-width signs become ASCII, every dash a
+/// hyphen. Direction marks, which telephones add to copied numbers, are dropped.
+pub fn numeric(text: &str) -> String {
+    let ascii = |c: char| match c {
+        '\u{FF01}'..='\u{FF5E}' => char::from_u32(c as u32 - 0xFEE0).unwrap_or(c),
+        '\u{2010}'..='\u{2015}' | '\u{2212}' => '-',
+        c if is_blank(c) => ' ',
+        c => decimal_digit(c).unwrap_or(c),
+    };
+    let text: String = text.chars().filter(|c| !is_formatting(*c) && !is_joiner(*c)).map(ascii).collect();
+    text.trim().to_owned()
+}
+
+fn decimal_digit(c: char) -> Option<char> {
+    // The zeros of the scripts that write numbers with digits of their own.
+    const ZEROS: [u32; 18] = [
+        0x660, 0x6F0, 0x7C0, 0x966, 0x9E6, 0xA66, 0xAE6, 0xB66, 0xBE6, 0xC66, 0xCE6, 0xD66, 0xE50, 0xED0,
+        0xF20, 0x1040, 0x17E0, 0x1810,
+    ];
+    let value = ZEROS.iter().find_map(|zero| (c as u32).checked_sub(*zero).filter(|value| *value < 10));
+    value.and_then(|value| char::from_digit(value, 10))
+}
+
+/// White space, and letters that are drawn as nothing (Hangul fillers, the empty Braille cell).
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{115F}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{FFA0}')
+}
+
+/// Invisible characters without meaning in a name: two names that differ by them look the same.
+fn is_formatting(c: char) -> bool {
+    matches!(c, '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}' | '\u{200B}'
+        | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+        | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}')
+}
+
+/// Zero-width (non-)joiners mean something inside a word of many scripts, and nothing at its ends.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200C}' | '\u{200D}')
+}
+
+/// Whether anything of a text can be seen.
+fn has_ink(text: &str) -> bool {
+    let selector = |c| matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{E0000}'..='\u{E0FFF}');
+    text.chars().any(|c| !(is_blank(c) || is_formatting(c) || is_joiner(c) || c.is_control() || selector(c)))
+}
+
+#[cfg(feature = "ssr")]
+fn nfc(text: &str) -> String {
+    use unicode_normalization::UnicodeNormalization;
+    text.nfc().collect()
+}
+
+/// The browser's own tables: ours would be a large part of the program that it loads.
+#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
+fn nfc(text: &str) -> String {
+    js_sys::JsString::from(text).normalize("NFC").into()
+}
+
+#[cfg(not(any(feature = "ssr", feature = "hydrate")))]
+fn nfc(text: &str) -> String {
+    text.to_owned()
 }
 
 #[cfg(test)]
@@ -276,6 +361,27 @@ mod tests {
     fn texts_are_cleaned() {
         assert_eq!(line("  Grace \t Chapel\u{0}\n"), Some("Grace Chapel".into()));
         assert_eq!(line(" \u{0} "), None);
+        for invisible in ["\u{200B}", " \u{FEFF}\u{200D}", "\u{3164}", "\u{2800}\u{FE0F}", "\u{AD}\u{202E}"] {
+            assert_eq!((line(invisible), lines(invisible)), (None, None), "{invisible:?}");
+        }
+        assert_eq!(line("Cho\u{200B}ir\u{200D}\u{3164}"), Some("Choir".into()));
+        assert_eq!(
+            line("نمی\u{200C}دانم"),
+            Some("نمی\u{200C}دانم".into()),
+            "inside a word a joiner is a letter"
+        );
+        #[cfg(feature = "ssr")]
+        assert_eq!((line("Cafe\u{301}"), lines("Cafe\u{301}")), (Some("Café".into()), Some("Café".into())));
         assert_eq!(lines("\r\none\r\ntwo\u{7}\r\n"), Some("one\ntwo".into()));
+    }
+
+    #[test]
+    fn numbers_of_any_keyboard() {
+        assert_eq!(numeric("＋２５４　７１２–３４５−６７８"), "+254 712-345-678");
+        assert_eq!(numeric("\u{202A}+254 712\u{A0}345\u{202C}"), "+254 712 345");
+        assert_eq!(numeric("٠٧١٢ ۳۴۵ ६७८"), "0712 345 678");
+        assert_eq!(phone("０７１２　３４５　６７８"), Ok(()));
+        assert_eq!(number("２９", 1, 31), Ok(()));
+        assert_eq!(date("２０２４-０２-２９"), Ok(()));
     }
 }

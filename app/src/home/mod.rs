@@ -2,13 +2,11 @@
 
 use crate::{
     answer::{Answer, Reply},
+    branches::edit::editor_of_all,
+    names::{initials, listed},
     photo::avatar,
     places,
-    ui::{
-        frame::{Door, initials},
-        icon,
-        list::count,
-    },
+    ui::{frame::Door, icon, list::count},
     visit::{SignedIn, Visit},
 };
 use chrono::{Datelike, Timelike, Utc};
@@ -19,6 +17,8 @@ use tenant::{
     photos::Whose,
 };
 
+const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
+
 /// How many of the newest members are shown.
 const NEWEST: usize = 5;
 
@@ -28,16 +28,20 @@ pub async fn home(_visit: Visit, office: SignedIn) -> Answer {
     let figures = dashboard::figures(&office.tenant, viewer, &office.church.timezone).await?;
     let mut newest = members::list(&office.tenant, viewer, &newest).await?.items;
     newest.truncate(NEWEST);
+    let may_edit = office.admin.editor().is_ok();
+    let may_add_branches = editor_of_all(&office).is_ok();
     let body = view! {
         <div class="head">
             <div>
                 <h1>{greeting(&office)}</h1>
                 <p>{today(&office)}</p>
             </div>
-            <div class="bar"><a class="btn primary" href="/members/new">"Add a member"</a></div>
+            {may_edit.then(|| view! {
+                <div class="bar"><a class="btn primary" href="/members/new">"Add a member"</a></div>
+            })}
         </div>
         {tiles(&figures)}
-        <div class="two">{newest_members(newest)}{settle_in(&figures)}</div>
+        <div class="two">{newest_members(newest, may_edit)}{may_edit.then(|| settle_in(&figures, may_add_branches))}</div>
     };
     Ok(Reply::room("Home", Door::Home, body))
 }
@@ -48,20 +52,22 @@ fn greeting(office: &SignedIn) -> String {
         12..18 => "Good afternoon",
         _ => "Good evening",
     };
-    format!("{part}, {}", office.admin.first_name)
+    let admin = &office.admin;
+    let called = if admin.first_name.is_empty() { &admin.last_name } else { &admin.first_name };
+    format!("{part}, {called}")
 }
 
-/// "Saturday, 21 November · 13 days of your trial left".
+/// "Saturday, 21 November · 13 days of your trial left"; the day alone once the trial is over or billing has begun.
 fn today(office: &SignedIn) -> String {
-    let now = places::now_in(&office.church.timezone);
-    let left = ((office.church.trial_ends_at - Utc::now()).num_hours() + 23).max(0) / 24;
-    format!(
-        "{}, {} {} · {} of your trial left",
-        now.format("%A"),
-        now.day(),
-        now.format("%B"),
-        count(left, "day", "days")
-    )
+    let church = &office.church;
+    let now = places::now_in(&church.timezone);
+    let today = format!("{}, {} {}", now.format("%A"), now.day(), now.format("%B"));
+    let seconds = (church.trial_ends_at - Utc::now()).num_seconds();
+    if church.subscription_status != "trialing" || seconds <= 0 {
+        return today;
+    }
+    let days = (seconds + SECONDS_PER_DAY - 1) / SECONDS_PER_DAY;
+    format!("{today} · {} of your trial left", count(days, "day", "days"))
 }
 
 fn tiles(figures: &Figures) -> impl IntoView + use<> {
@@ -87,15 +93,20 @@ fn tiles(figures: &Figures) -> impl IntoView + use<> {
     }
 }
 
-fn newest_members(newest: Vec<Listed>) -> impl IntoView {
+fn newest_members(newest: Vec<Listed>, may_edit: bool) -> impl IntoView {
     let list = if newest.is_empty() {
-        view! { <p class="muted mt-3.5">"Nobody is here yet. Add the first member, and you will find them here."</p> }.into_any()
+        let words = match may_edit {
+            true => "Nobody is here yet. Add the first member, and you will find them here.",
+            false => "Nobody is here yet.",
+        };
+        view! { <p class="muted mt-3.5">{words}</p> }.into_any()
     } else {
         let rows = newest.into_iter().map(|member| {
-            let name = format!("{}, {}", member.last_name, member.first_name);
+            let (first, last) = (member.first_name.as_deref(), member.last_name.as_deref());
+            let (name, letters) = (listed(last, first), initials([first, last]));
             view! {
                 <li>
-                    {avatar(Whose::Member(member.id), member.photo_id, false, initials(&member.first_name, &member.last_name))}
+                    {avatar(Whose::Member(member.id), member.photo_id, false, letters)}
                     <a class="clip" href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
                     <span class="clip" title=member.branch_name.clone()>{member.branch_name.clone()}</span>
                 </li>
@@ -106,23 +117,24 @@ fn newest_members(newest: Vec<Listed>) -> impl IntoView {
     view! { <section class="card pad"><h2>"Newest members"</h2>{list}</section> }
 }
 
-/// What is left to do in a new office; each item is done by itself when it is true, and nothing is shown
-/// when all are.
-fn settle_in(figures: &Figures) -> Option<impl IntoView + use<>> {
-    let items = [
-        (true, "Open your church", "/"),
-        (figures.members > 0, "Add your first member", "/members/new"),
-        (figures.branches > 1, "Add a branch", "/branches/new"),
-    ];
+/// What is left to do in a new church, of what this admin may do. Each item is done by itself when it is true, and
+/// nothing is shown when all are.
+fn settle_in(figures: &Figures, may_add_branches: bool) -> Option<impl IntoView + use<>> {
+    let mut items =
+        vec![(true, "Open your church", "/"), (figures.members > 0, "Add your first member", "/members/new")];
+    if may_add_branches {
+        items.push((figures.branches > 1, "Add a branch", "/branches/new"));
+    }
     if items.iter().all(|(done, ..)| *done) {
         return None;
     }
-    let items = items.map(|(done, words, href)| match done {
+    let items = items.into_iter().map(|(done, words, href)| match done {
         true => view! {
             <li class="done"><span class="dot ok">{icon::check()}</span><span>{words}<span class="vh">" (done)"</span></span></li>
         }
         .into_any(),
         false => view! { <li><span class="dot"></span><a href=href>{words}</a></li> }.into_any(),
     });
+    let items = items.collect_view();
     Some(view! { <section class="card pad"><h2>"Settle in"</h2><ul class="todo-list">{items}</ul></section> })
 }

@@ -5,14 +5,10 @@ use super::{
 use crate::{
     answer::{Answer, Flash, Reply},
     branches::detail::fact,
+    names::{full, initials},
     photo::avatar,
     places,
-    ui::{
-        behaviour::Confirm,
-        frame::{Door, initials},
-        icon,
-        list::address,
-    },
+    ui::{behaviour::Confirm, frame::Door, icon, list::address},
     visit::{SignedIn, Visit},
 };
 use chrono::{Datelike, NaiveDate};
@@ -44,7 +40,7 @@ pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
             <div>
                 <a class="back" href="/members">{icon::back()}"Members"</a>
                 <div class="titled">
-                    {avatar(Whose::Member(member.id), member.photo_id, true, initials(&details.first_name, &details.last_name))}
+                    {avatar(Whose::Member(member.id), member.photo_id, true, initials([details.first_name.as_deref(), details.last_name.as_deref()]))}
                     <div>
                         <h1>{title.clone()}</h1>
                         <p>{badge(&member.status_kind, member.status_name.clone())}" of "{member.branch_name.clone()}</p>
@@ -148,7 +144,9 @@ fn actions(member: &Member) -> impl IntoView + use<> {
 
 fn question(member: &Member, dialog: bool) -> impl IntoView + use<> {
     let id = member.id;
-    let heading = format!("Archive {} {}?", member.details.first_name, member.details.last_name);
+    let details = &member.details;
+    let name = full([details.first_name.as_deref(), details.last_name.as_deref()]);
+    let heading = format!("Archive {name}?");
     let heading = match dialog {
         true => view! { <h2 id="question">{heading}</h2> }.into_any(),
         false => view! { <h1 id="question">{heading}</h1> }.into_any(),
@@ -165,14 +163,13 @@ fn question(member: &Member, dialog: bool) -> impl IntoView + use<> {
 
 fn full_name(member: &Member) -> String {
     let details = &member.details;
-    let parts = [
+    full([
         details.prefix.as_deref(),
-        Some(details.first_name.as_str()),
+        details.first_name.as_deref(),
         details.middle_name.as_deref(),
-        Some(details.last_name.as_str()),
+        details.last_name.as_deref(),
         details.suffix.as_deref(),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    ])
 }
 
 /// Each leads to all who bear it.

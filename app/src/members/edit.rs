@@ -6,6 +6,7 @@ use crate::{
         Errors,
         fields::{Field, summary, unchosen, why},
         guard::{Guard, Kind},
+        once::{Claim, Submission, already_sent, key_field, new_key},
     },
     ui::{frame::Door, icon},
     visit::{SignedIn, Visit},
@@ -25,29 +26,41 @@ struct Query {
 pub async fn add(visit: Visit, office: SignedIn) -> Answer {
     let editor = office.admin.editor()?;
     let Some(typed) = visit.submitted::<MemberForm>() else {
-        let blank = MemberForm { branch_id: visit.query::<Query>().branch, ..MemberForm::default() };
+        let branch_id = visit.query::<Query>().branch;
+        let blank = MemberForm { branch_id, key: new_key(), ..MemberForm::default() };
         return form_page(&office, &editor, None, blank, Errors::default()).await;
     };
-    let id = Uuid::now_v7();
-    let done = match typed.details(&office.church.country) {
-        Ok(details) => members::add(&office.tenant, &editor, id, &details).await,
+    let details = match typed.details(&office.church, None) {
+        Ok(details) => details,
         Err(errors) => return form_page(&office, &editor, None, typed, errors).await,
     };
-    match done {
-        Ok(()) => Ok(Reply::redirect(format!("/members/{id}")).saying(Flash::MemberAdded)),
-        Err(error) => form_page(&office, &editor, None, typed, rejected(error)?).await,
+    let submission = match Submission::claim(&office, &visit).await? {
+        Claim::Proceed(submission) => submission,
+        Claim::Repeated(location) => return Ok(Reply::redirect(location).saying(Flash::MemberAdded)),
+        Claim::Reused => {
+            let typed = MemberForm { key: new_key(), ..typed };
+            return form_page(&office, &editor, None, typed, already_sent("first_name")).await;
+        }
+    };
+    let id = submission.id;
+    match members::add(&office.tenant, &editor, id, &details).await {
+        Ok(()) => Ok(submission.finish(format!("/members/{id}"), Flash::MemberAdded).await?),
+        Err(error) => {
+            submission.release().await?;
+            form_page(&office, &editor, None, typed, rejected(error)?).await
+        }
     }
 }
 
 pub async fn change(visit: Visit, office: SignedIn) -> Answer {
     let id = visit.record()?;
     let editor = office.admin.editor()?;
+    let member = members::find(&office.tenant, editor.viewer(), id).await?;
     let Some(typed) = visit.submitted::<MemberForm>() else {
-        let member = members::find(&office.tenant, editor.viewer(), id).await?;
         let typed = MemberForm::of(&member, &office.church.country);
         return form_page(&office, &editor, Some(id), typed, Errors::default()).await;
     };
-    let done = match typed.details(&office.church.country) {
+    let done = match typed.details(&office.church, Some(&member.details)) {
         Ok(details) => members::change(&office.tenant, &editor, id, &details, typed.seen()).await,
         Err(errors) => return form_page(&office, &editor, Some(id), typed, errors).await,
     };
@@ -93,6 +106,7 @@ async fn form_page(
         <form class="stack" method="post" action=here novalidate>
             {summary(&errors)}
             <input type="hidden" name="version" value=typed.version.clone()/>
+            {(!typed.key.is_empty()).then(|| key_field(&typed.key))}
             {person(&typed, &errors)}
             {church(&typed, &errors, branches, statuses)}
             {tagged(&typed, &errors, tags)}
@@ -131,8 +145,8 @@ fn person(typed: &MemberForm, errors: &Errors) -> impl IntoView + use<> {
         <fieldset class="section">
             <legend>"Name"</legend>
             <div class="row">
-                {Field::new("first_name", "First name", &typed.first_name, errors).max(80).input()}
-                {Field::new("last_name", "Last name", &typed.last_name, errors).max(80).input()}
+                {Field::new("first_name", "First name", &typed.first_name, errors).within().max(80).input()}
+                {Field::new("last_name", "Last name", &typed.last_name, errors).within().max(80).input()}
             </div>
             <details class="more" open=open>
                 <summary>"More of the name "<small>"title, middle name, called by"</small></summary>

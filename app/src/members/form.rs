@@ -37,6 +37,8 @@ pub struct MemberForm {
     pub new_tags: String,
     /// Which state of the member was on the page.
     pub version: String,
+    /// Of a form that adds a member: what it adds is added once.
+    pub key: String,
 }
 
 /// What is stored, and what a person reads.
@@ -97,9 +99,13 @@ impl Form for MemberForm {
     fn check(&self) -> Errors {
         let mut errors = Errors::default();
         errors.note("prefix", rules::optional(&self.prefix, 20));
-        errors.note("first_name", rules::required(&self.first_name, "the first name", 80));
+        errors.note("first_name", rules::optional(&self.first_name, 80));
         errors.note("middle_name", rules::optional(&self.middle_name, 80));
-        errors.note("last_name", rules::required(&self.last_name, "the last name", 80));
+        errors.note("last_name", rules::optional(&self.last_name, 80));
+        if rules::nameless(&self.first_name, &self.last_name) {
+            errors.note("first_name", Err("Enter a first or last name.".into()));
+            errors.note("last_name", Err("Enter a last or first name.".into()));
+        }
         errors.note("suffix", rules::optional(&self.suffix, 20));
         errors.note("preferred_name", rules::optional(&self.preferred_name, 80));
         errors.note("email", rules::email(&self.email));
@@ -126,7 +132,7 @@ impl Form for MemberForm {
         ] {
             errors.note(field, rules::date(date));
         }
-        errors.note("notes", rules::optional(&self.notes, 10_000));
+        errors.note("notes", rules::optional_lines(&self.notes, 10_000));
         errors.note("tags", self.tagged());
         errors.in_order_of(&FIELDS)
     }
@@ -171,7 +177,7 @@ impl MemberForm {
 
     /// A day needs its month, and a month has only so many days.
     fn birthday(&self) -> Result<(), String> {
-        let number = |text: &str| text.trim().parse::<u32>().ok();
+        let number = |text: &str| rules::numeric(text).parse::<u32>().ok();
         match (number(&self.birth_day), number(&self.birth_month), number(&self.birth_year)) {
             (Some(_), None, _) => Err("Choose the month as well.".into()),
             // Without a year, the 29th of February is one.
@@ -194,10 +200,12 @@ mod server {
     use crate::{
         forms::{
             Errors, Form,
-            rules::{line, lines},
+            rules::{line, lines, numeric},
         },
         places,
     };
+    use chrono::{Datelike, NaiveDate};
+    use identity::Church;
     use tenant::{
         Version,
         members::{Details, Member},
@@ -212,9 +220,9 @@ mod server {
                 |date: Option<chrono::NaiveDate>| date.map(|date| date.to_string()).unwrap_or_default();
             Self {
                 prefix: text(details.prefix),
-                first_name: details.first_name,
+                first_name: text(details.first_name),
                 middle_name: text(details.middle_name),
-                last_name: details.last_name,
+                last_name: text(details.last_name),
                 suffix: text(details.suffix),
                 preferred_name: text(details.preferred_name),
                 branch_id: details.branch_id.to_string(),
@@ -239,6 +247,7 @@ mod server {
                 tags: details.tags,
                 new_tags: String::new(),
                 version: Version::from(member.updated_at).to_string(),
+                key: String::new(),
             }
         }
 
@@ -246,9 +255,12 @@ mod server {
             self.version.parse().ok()
         }
 
-        /// What the form says, in the words of the `tenant` library. `home` is the church's country.
-        pub fn details(&self, home: &str) -> Result<Details, Errors> {
+        /// Converts the form for the `tenant` library. `before` is what is stored of a member that is changed: what
+        /// stays as it was is not judged by rules that came later.
+        pub fn details(&self, church: &Church, before: Option<&Details>) -> Result<Details, Errors> {
+            let home = &church.country;
             let mut errors = self.check();
+            self.note_future(places::today_in(&church.timezone), before, &mut errors);
             let branch_id = self.branch_id.parse().unwrap_or_default();
             let status_id = self.status_id.parse().unwrap_or_default();
             if !self.branch_id.is_empty() && branch_id == uuid::Uuid::nil() {
@@ -257,8 +269,8 @@ mod server {
             if !self.status_id.is_empty() && status_id == uuid::Uuid::nil() {
                 errors.note("status_id", Err("Choose one of your statuses.".into()));
             }
-            let mobile = line(&self.mobile).map(|phone| places::e164(&phone, home)).transpose();
-            let mobile_e164 = mobile.unwrap_or_else(|message| {
+            let known = before.and_then(|before| before.mobile_e164.as_deref());
+            let mobile_e164 = places::phone(&self.mobile, home, known, home).unwrap_or_else(|message| {
                 errors.note("mobile", Err(message));
                 None
             });
@@ -266,13 +278,12 @@ mod server {
                 return Err(errors.in_order_of(&FIELDS));
             }
             let or = |text: &str, default: &str| line(text).unwrap_or_else(|| default.to_owned());
-            let number = |text: &str| text.trim().parse().ok();
-            let date = |text: &str| text.trim().parse().ok();
+            let number = |text: &str| numeric(text).parse().ok();
             Ok(Details {
                 prefix: line(&self.prefix),
-                first_name: line(&self.first_name).unwrap_or_default(),
+                first_name: line(&self.first_name),
                 middle_name: line(&self.middle_name),
-                last_name: line(&self.last_name).unwrap_or_default(),
+                last_name: line(&self.last_name),
                 suffix: line(&self.suffix),
                 preferred_name: line(&self.preferred_name),
                 branch_id,
@@ -289,10 +300,38 @@ mod server {
                 baptised_on: date(&self.baptised_on),
                 email: line(&self.email),
                 mobile_e164,
-                home_phone: line(&self.home_phone),
+                home_phone: line(&numeric(&self.home_phone)),
                 notes: lines(&self.notes),
                 tags: self.tag_names(),
             })
         }
+
+        /// Notes dates of the past that have not come yet, where the church is.
+        fn note_future(&self, today: NaiveDate, before: Option<&Details>, errors: &mut Errors) {
+            let dates = [
+                ("first_contact_on", &self.first_contact_on, before.and_then(|b| b.first_contact_on)),
+                ("joined_on", &self.joined_on, before.and_then(|b| b.joined_on)),
+                ("baptised_on", &self.baptised_on, before.and_then(|b| b.baptised_on)),
+                ("anniversary", &self.anniversary, before.and_then(|b| b.anniversary)),
+            ];
+            for (field, typed, before) in dates {
+                if date(typed).is_some_and(|date| date > today && Some(date) != before) {
+                    errors.note(field, Err("This date is in the future.".into()));
+                }
+            }
+            let number = |text: &str| numeric(text).parse::<i16>().ok();
+            let birth = (number(&self.birth_year), number(&self.birth_month), number(&self.birth_day));
+            let same = before.is_some_and(|b| (b.birth_year, b.birth_month, b.birth_day) == birth);
+            // What is not known of a birthday may have been its first day.
+            let (year, month, day) = (birth.0.unwrap_or(0), birth.1.unwrap_or(1), birth.2.unwrap_or(1));
+            let now = (today.year(), today.month() as i16, today.day() as i16);
+            if !same && (i32::from(year), month, day) > now {
+                errors.note("birth_year", Err("A birthday cannot be in the future.".into()));
+            }
+        }
+    }
+
+    fn date(text: &str) -> Option<NaiveDate> {
+        numeric(text).parse().ok()
     }
 }

@@ -1,11 +1,12 @@
 use crate::{
     answer::{Answer, Reply},
     forms::rules::line,
+    names::{initials, listed},
     photo::avatar,
     places,
     ui::{
         behaviour::Filters,
-        frame::{Door, initials},
+        frame::Door,
         icon,
         list::{address, count, none, pages},
     },
@@ -239,7 +240,9 @@ fn table(items: Vec<Listed>, query: &Query, country: &str) -> AnyView {
 }
 
 fn row(member: Listed, archived: bool, country: &str) -> impl IntoView + use<> {
-    let name = format!("{}, {}", member.last_name, member.first_name);
+    let (first, last) = (member.first_name.as_deref(), member.last_name.as_deref());
+    let name = listed(last, first);
+    let letters = initials([first, last]);
     let email =
         member.email.map(|email| view! { <span class="clip" title=email.clone()>{email.clone()}</span> });
     let phone = member.mobile_e164.map(|phone| places::readable(&phone, country));
@@ -247,7 +250,7 @@ fn row(member: Listed, archived: bool, country: &str) -> impl IntoView + use<> {
         <tr role="row" class:archived=archived>
             <td role="cell">
                 <span class="name">
-                    {avatar(Whose::Member(member.id), member.photo_id, false, initials(&member.first_name, &member.last_name))}
+                    {avatar(Whose::Member(member.id), member.photo_id, false, letters)}
                     <span class="min-w-0">
                         <a href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
                         {badges(&member.tags)}

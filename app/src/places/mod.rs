@@ -1,9 +1,11 @@
 //! Countries, time zones and telephone numbers.
 //!
 //! `countries.tsv` and `zones.tsv` are the tables iso3166.tab and zone.tab of the IANA time zone
-//! database (public domain), without their comments and coordinates.
+//! database (public domain), without their comments and coordinates, and with Kosovo: XK is not in ISO 3166, but is
+//! what telephone companies, banks and the European Union use.
 
-use chrono::{DateTime, Offset, TimeZone, Utc};
+use crate::forms::rules::{line, numeric};
+use chrono::{DateTime, NaiveDate, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use leptos::prelude::*;
 use phonenumber::Mode;
@@ -36,6 +38,11 @@ pub fn is_timezone(name: &str) -> bool {
 /// Now, where the church is.
 pub fn now_in(timezone: &str) -> DateTime<Tz> {
     local(Utc::now(), timezone)
+}
+
+/// The day it is where the church is.
+pub fn today_in(timezone: &str) -> NaiveDate {
+    now_in(timezone).date_naive()
 }
 
 /// A moment, as the clocks of the church show it.
@@ -77,7 +84,12 @@ pub fn timezone_options(chosen: &str) -> AnyView {
     let now = Utc::now().naive_utc();
     let mut groups: Vec<(&str, Vec<AnyView>)> = Vec::new();
     let mut known = chosen.is_empty();
+    let mut last = "";
     for (country, zone) in ZONES.iter().copied() {
+        // Two countries may keep one zone; it is proposed once.
+        if std::mem::replace(&mut last, zone) == zone {
+            continue;
+        }
         let Ok(tz) = Tz::from_str(zone) else { continue };
         let continent = zone.split('/').next().unwrap_or_default();
         known |= zone == chosen;
@@ -113,13 +125,28 @@ fn words_of(zone: &str, tz: Tz, now: chrono::NaiveDateTime) -> String {
 /// A number as typed by somebody in `country`, in E.164.
 pub fn e164(typed: &str, country: &str) -> Result<String, String> {
     let home = phonenumber::country::Id::from_str(country).ok();
-    let number = phonenumber::parse(home, typed).ok().filter(phonenumber::is_valid);
+    let number = phonenumber::parse(home, numeric(typed)).ok().filter(phonenumber::is_valid);
     number.map(|number| number.format().mode(Mode::E164).to_string()).ok_or_else(|| {
         format!(
             "This is not a telephone number in {}. For one elsewhere, begin with + and the country's code.",
             country_name(country)
         )
     })
+}
+
+/// The number in a form, in E.164. `known` is what is stored already, which the form has shown as people in `shown_in`
+/// read it: a number that was left alone stays, also when its country is changed beside it.
+pub fn phone(
+    typed: &str,
+    country: &str,
+    known: Option<&str>,
+    shown_in: &str,
+) -> Result<Option<String>, String> {
+    let Some(typed) = line(&numeric(typed)) else { return Ok(None) };
+    match known {
+        Some(known) if typed == readable(known, shown_in) => Ok(Some(known.to_owned())),
+        _ => e164(&typed, country).map(Some),
+    }
 }
 
 /// A number as people in `country` read it.
@@ -139,6 +166,10 @@ mod tests {
         assert_eq!(e164("0712 345 678", "KE").as_deref(), Ok("+254712345678"));
         assert_eq!(e164("+44 20 7946 0958", "KE").as_deref(), Ok("+442079460958"));
         assert!(e164("07 12 34", "KE").is_err());
+        assert_eq!(e164("０７１２　３４５　６７８", "KE").as_deref(), Ok("+254712345678"));
+        assert_eq!(e164("044 123 456", "XK").as_deref(), Ok("+38344123456"));
+        assert_eq!(e164("+383 44 123 456", "KE").as_deref(), Ok("+38344123456"));
+        assert_eq!(readable("+38344123456", "XK"), "044 123 456");
         assert_eq!(readable("+254712345678", "KE"), "0712 345678");
         assert_eq!(readable("+254712345678", "GB"), "+254 712 345678");
     }

@@ -5,8 +5,10 @@ use crate::{
         Errors, Form,
         fields::{Field, summary},
         guard::{Guard, Kind},
+        rules::email_key,
     },
-    ui::{frame::initials, icon, list::address},
+    names::initials,
+    ui::{icon, list::address},
     visit::{Doors, Visit, local_path},
 };
 use leptos::prelude::*;
@@ -45,7 +47,7 @@ pub async fn sign_in(visit: Visit, doors: Doors) -> Answer {
     if !errors.is_empty() {
         return Ok(sign_in_page(&next, typed, errors));
     }
-    let email = typed.email.trim().to_lowercase();
+    let email = email_key(&typed.email);
     let said = doors.identity.sign_in(&doors.session, doors.address, &email, typed.password.clone()).await;
     match said {
         Ok(choices) if choices.len() == 1 => Ok(Reply::redirect(next.path())),
@@ -114,7 +116,7 @@ pub async fn choose(visit: Visit, doors: Doors) -> Answer {
     }
     let items = choices.into_iter().map(|choice| {
         let (first, second) = choice.church.split_once(' ').unwrap_or((&choice.church, ""));
-        let letters = initials(first, second);
+        let letters = initials([Some(first), Some(second)]);
         view! {
             <li>
                 <button name="tenant_id" value=choice.tenant_id>

@@ -8,7 +8,7 @@ use crate::{
         Errors, Form,
         fields::{Field, summary, unchosen},
         guard::{Guard, Kind},
-        rules::line,
+        rules::{email_key, line},
     },
     places,
     ui::{icon, list::address},
@@ -137,7 +137,7 @@ async fn sign_up(doors: &Doors, church: &ChurchForm, typed: &FounderForm) -> ide
         isolation: None,
         first_name: line(&typed.first_name).unwrap_or_default(),
         last_name: line(&typed.last_name).unwrap_or_default(),
-        email: typed.email.trim().to_lowercase(),
+        email: email_key(&typed.email),
         password: typed.password.clone(),
         idempotency_key: typed.key.parse::<Uuid>().ok().map(|key| format!("form {key}")),
     };
@@ -182,7 +182,7 @@ fn founder_page(church: &ChurchForm, typed: FounderForm, errors: Errors) -> Repl
         {steps(1, &back)}
         <div>
             <h1>"And who are you?"</h1>
-            <p class="lead">"You will be the owner of the office of "<strong>{church.church.clone()}</strong>". You can invite others later."</p>
+            <p class="lead">"You will be the owner of the office of "<strong>{church.church.clone()}</strong>"."</p>
         </div>
         <Guard kind=Kind::Founder>{form}</Guard>
     };
@@ -212,14 +212,14 @@ pub async fn welcome() -> Answer {
     let body = view! {
         <div>
             <h1>"The office your church runs on"</h1>
-            <p class="lead">"Members, branches and messages in one calm place. Your church gets a database of its own, shared with nobody."</p>
+            <p class="lead">"Members and branches in one calm place. Your church gets a database of its own, shared with nobody."</p>
         </div>
         <div class="bar">
             <a class="btn primary" href="/signup">"Open an office"</a>
             <a class="btn" href="/signin">"Sign in"</a>
         </div>
         <ul class="todo-list">
-            {["A database of your own, made while you watch", "Fourteen days free, no card", "Open source: your data can leave with you at any time"]
+            {["A database of your own, made while you watch", "Fourteen days free, no card", "Open source"]
                 .map(|words| view! { <li><span class="dot ok">{icon::check()}</span><span>{words}</span></li> })}
         </ul>
     };

@@ -3,8 +3,8 @@ use super::{
     list::question,
 };
 use crate::{
-    answer::{Answer, Failure, Flash, Reply},
-    branches::edit::{changed, rejected},
+    answer::{Answer, Flash, Reply},
+    branches::edit::{changed, editor_of_all, rejected},
     forms::{
         Errors,
         fields::{Field, summary},
@@ -14,7 +14,7 @@ use crate::{
     visit::{SignedIn, Visit},
 };
 use leptos::prelude::*;
-use tenant::{Editor, Version, tags};
+use tenant::{Version, tags};
 use uuid::Uuid;
 
 pub async fn rename(visit: Visit, office: SignedIn) -> Answer {
@@ -37,12 +37,6 @@ pub async fn rename(visit: Visit, office: SignedIn) -> Answer {
         }
         Err(error) => Ok(form_page(id, &typed, rejected(error)?)),
     }
-}
-
-/// Tags are of the whole church: whoever has some of its branches is not asked what it may not do.
-fn editor_of_all(office: &SignedIn) -> Result<Editor, Failure> {
-    let editor = office.admin.editor()?;
-    if editor.is_of_all_branches() { Ok(editor) } else { Err(Failure::Forbidden) }
 }
 
 /// Asks before removing, where no dialog can; what it sends removes.

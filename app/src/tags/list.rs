@@ -1,5 +1,6 @@
 use crate::{
     answer::{Answer, Reply},
+    branches::edit::editor_of_all,
     ui::{
         behaviour::Confirm,
         frame::{Door, settings},
@@ -13,31 +14,33 @@ use tenant::tags::{self, Tag};
 
 pub async fn list(_visit: Visit, office: SignedIn) -> Answer {
     let tags = tags::list(&office.tenant, office.admin.viewer()).await?;
-    let may_edit = office.admin.editor().is_ok_and(|editor| editor.is_of_all_branches());
+    let may_edit = editor_of_all(&office).is_ok();
+    let may_tag = office.admin.editor().is_ok();
     let none = tags.is_empty();
     let sentence = count(
         tags.len() as i64,
         "tag for what members have in common",
         "tags for what members have in common",
     );
-    let tags = if none { nothing() } else { table(tags, may_edit) };
+    let tags = if none { nothing(may_tag) } else { table(tags, may_edit) };
     let body = view! {
         <div class="head">
             <div><h1>"Tags"</h1>{(!none).then(|| view! { <p>{sentence}</p> })}</div>
             {settings("/settings/tags")}
         </div>
         {tags}
-        {(!none).then(|| view! { <p class="muted">"A new tag is made by writing it down at a member."</p> })}
+        {(!none && may_tag).then(|| view! { <p class="muted">"A new tag is made by writing it down at a member."</p> })}
     };
     Ok(Reply::room("Tags", Door::Settings, body))
 }
 
-fn nothing() -> AnyView {
+fn nothing(may_tag: bool) -> AnyView {
     view! {
         <div class="card empty">
             {icon::arch()}
             <h2>"There are no tags yet"</h2>
-            <p>"A tag is a word for what members have in common: Choir, Ushers, Needs a lift. Write it down at a member, and it is here."</p>
+            <p>"A tag is a word for what members have in common: Choir, Ushers, Needs a lift."
+                {may_tag.then_some(" Write it down at a member, and it is here.")}</p>
             <a class="btn primary" href="/members">"Go to the members"</a>
         </div>
     }

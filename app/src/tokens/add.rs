@@ -10,6 +10,7 @@ use crate::{
         Errors,
         fields::{Field, summary},
         guard::{Guard, Kind},
+        once::{Claim, Submission, already_sent, key_field, new_key},
     },
     ui::{frame::Door, icon},
     visit::{SignedIn, Visit},
@@ -17,7 +18,8 @@ use crate::{
 use identity::PersonalToken;
 use leptos::prelude::*;
 use tenant::personal_tokens::{self, Details};
-use uuid::Uuid;
+
+const LIST: &str = "/settings/tokens";
 
 /// What the form sends is answered with the token itself, which is shown this once and kept nowhere.
 pub async fn add(visit: Visit, office: SignedIn) -> Answer {
@@ -28,15 +30,30 @@ pub async fn add(visit: Visit, office: SignedIn) -> Answer {
         Ok(details) => details,
         Err(errors) => return Ok(form_page(&office, &typed, errors)),
     };
+    let shown = || Ok(Reply::redirect(LIST).saying(Flash::TokenShown));
+    let submission = match Submission::claim(&office, &visit).await? {
+        Claim::Proceed(submission) => submission,
+        Claim::Repeated(_) => return shown(),
+        Claim::Reused => {
+            let typed = TokenForm { key: new_key(), ..typed };
+            return Ok(form_page(&office, &typed, already_sent("name")));
+        }
+    };
     let token = PersonalToken::generate(office.tenant.id())?;
-    let id = typed.key.parse().unwrap_or_else(|_| Uuid::now_v7());
-    match personal_tokens::add(&office.tenant, &office.admin, id, &details, &token.digest()).await {
+    // The key is the token's id: also when its claim has been forgotten, it makes one token.
+    let id = typed.key.parse().unwrap_or(submission.id);
+    let digest = token.digest();
+    match personal_tokens::add(&office.tenant, &office.admin, id, &details, &digest).await {
         Ok(true) => {
             tracing::info!(token = %id, admin = %office.admin.id, "access token created");
+            submission.remember(LIST).await?;
             Ok(made_page(&office, &details, &token))
         }
-        Ok(false) => Ok(Reply::redirect("/settings/tokens").saying(Flash::TokenShown)),
-        Err(error) => Ok(form_page(&office, &typed, rejected(error)?)),
+        Ok(false) => shown(),
+        Err(error) => {
+            submission.release().await?;
+            Ok(form_page(&office, &typed, rejected(error)?))
+        }
     }
 }
 
@@ -51,7 +68,7 @@ fn form_page(office: &SignedIn, typed: &TokenForm, errors: Errors) -> Reply {
     let form = view! {
         <form class="stack" method="post" action="/settings/tokens/new" novalidate>
             {summary(&errors)}
-            <input r#type="hidden" name="key" value=typed.key.clone()/>
+            {key_field(&typed.key)}
             {Field::new("name", "Name", &typed.name, &errors).max(80)
                 .hint("What will use it, so that you know it again: our website.").input()}
             {Field::new("scope", "What it may do", &typed.scope, &errors).hint(hint).select(scopes)}

@@ -36,20 +36,14 @@ impl Form for TokenForm {
 #[cfg(feature = "ssr")]
 mod server {
     use super::TokenForm;
-    use crate::forms::{Errors, Form, rules::line};
+    use crate::forms::{Errors, Form, once::new_key, rules::line};
     use chrono::{Duration, Utc};
     use tenant::personal_tokens::{Details, Scope};
-    use uuid::Uuid;
 
     impl TokenForm {
         /// What a new token starts with: no more than it needs, and an end.
         pub fn blank() -> Self {
-            Self {
-                scope: "read".into(),
-                expires: "90".into(),
-                key: Uuid::now_v7().to_string(),
-                ..Self::default()
-            }
+            Self { scope: "read".into(), expires: "90".into(), key: new_key(), ..Self::default() }
         }
 
         /// What the form says, in the words of the `tenant` library; the days are counted from now.

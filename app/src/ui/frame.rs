@@ -1,6 +1,7 @@
 use super::{behaviour::Menu, icon};
 use crate::{
     answer::Flash,
+    names::{full, initials},
     visit::{SignedIn, Theme},
 };
 use leptos::prelude::*;
@@ -25,7 +26,8 @@ pub fn room(
     body: AnyView,
 ) -> AnyView {
     let admin = &office.admin;
-    let name = format!("{} {}", admin.first_name, admin.last_name);
+    let names = [Some(admin.first_name.as_str()), Some(admin.last_name.as_str())];
+    let name = full(names);
     let role = match admin.role {
         tenant::Role::Owner => "Owner",
         tenant::Role::Admin => "Administrator",
@@ -38,7 +40,7 @@ pub fn room(
     let account = view! {
         <details class="menu who">
             <summary>
-                <span class="avatar" aria-hidden="true">{initials(&admin.first_name, &admin.last_name)}</span>
+                <span class="avatar" aria-hidden="true">{initials(names)}</span>
                 <span><strong>{name.clone()}</strong><small>{role}</small></span>
                 {icon::updown()}
             </summary>
@@ -133,9 +135,4 @@ fn themes(chosen: Theme) -> impl IntoView {
 
 fn toast(flash: Flash) -> impl IntoView {
     view! { <div class="notice good" role="status">{icon::done()}<div><strong>{flash.words()}</strong></div></div> }
-}
-
-/// The first letters of two names.
-pub fn initials(first: &str, last: &str) -> String {
-    [first, last].iter().filter_map(|name| name.chars().next()).flat_map(char::to_uppercase).collect()
 }

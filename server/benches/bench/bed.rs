@@ -100,7 +100,7 @@ impl Bed {
     }
 
     pub async fn raw_clone(&self, name: &str) -> Duration {
-        let sql = format!("create database {name} template {} strategy wal_log", Template::name());
+        let sql = format!("create database {name} template {} strategy wal_log", Template::name("vestry"));
         let started = Instant::now();
         self.raw.execute(AssertSqlSafe(sql)).await.expect("it can be cloned");
         started.elapsed()

@@ -12,6 +12,7 @@ pub struct Done {
     pub kills: usize,
     pub terminations: usize,
     pub restarts: usize,
+    pub restores: usize,
     pub backends: i64,
     pub listeners: i64,
 }
@@ -20,15 +21,30 @@ pub struct Done {
 pub async fn kill(rig: &mut Rig, kills: usize, seed: u64) -> Done {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut done = Done::default();
-    let every = (kills / 2).clamp(1, RESTART);
+    let every = (kills / 3).clamp(1, RESTART);
+    let mut dumped = false;
     while done.kills < kills {
+        // Between the two, churches come that the restored registry does not know.
+        if !dumped && done.kills >= kills / 4 {
+            rig.dump_registry().await;
+            dumped = true;
+        }
+        if done.restores == 0 && done.kills >= kills * 3 / 4 {
+            rig.restore_registry().await;
+            done.restores += 1;
+            eprintln!(
+                "{} of {kills} killed; registry restored, {} churches forgotten",
+                done.kills,
+                rig.forgotten.len()
+            );
+        }
         tokio::time::sleep(Duration::from_millis(rng.random_range(300..1000))).await;
         let post = rng.random_range(0..rig.fleet.posts.len());
         match rng.random_range(0..20) {
             0..14 => {
                 done.kills += usize::from(rig.fleet.posts[post].signal("-KILL"));
                 if done.kills / every > done.restarts {
-                    let shutdown = [Shutdown::Fast, Shutdown::Immediate][done.restarts % 2];
+                    let shutdown = [Shutdown::Fast, Shutdown::Immediate, Shutdown::Killed][done.restarts % 3];
                     rig.postgres.restart(shutdown).await;
                     done.restarts += 1;
                     eprintln!("{} of {kills} killed; PostgreSQL restarted ({shutdown:?})", done.kills);

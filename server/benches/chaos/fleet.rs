@@ -43,6 +43,8 @@ pub struct Post {
 
 #[derive(Default)]
 struct Now {
+    /// Not to be started again for now.
+    paused: bool,
     pid: Option<u32>,
     addr: Option<SocketAddr>,
     starts: usize,
@@ -80,6 +82,23 @@ impl Fleet {
             });
         }
         Self { posts, ready, stop, keepers }
+    }
+
+    /// Kills all, and starts none until [`Fleet::resume`].
+    pub async fn pause(&self) {
+        for post in self.posts.iter() {
+            post.now().paused = true;
+        }
+        while self.posts.iter().any(|post| post.now().pid.is_some()) {
+            for post in self.posts.iter() {
+                post.signal("-KILL");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn resume(&self) {
+        self.posts.iter().for_each(|post| post.now().paused = false);
     }
 
     /// Stops all; those that did not stop in order, in words.
@@ -136,6 +155,9 @@ impl Post {
     async fn keep(&self, make: impl Fn(usize) -> Command, stop: &CancellationToken) -> ExitStatus {
         let mut log = log();
         loop {
+            while self.now().paused && !stop.is_cancelled() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             let start = self.now().starts;
             let mut child =
                 make(start).stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("the binary can be run");

@@ -4,6 +4,7 @@ use super::fleet::Post;
 use reqwest::{Client, RequestBuilder, redirect::Policy};
 use scraper::{Html, Selector};
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU32, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -36,6 +37,8 @@ pub struct Member {
 }
 
 pub struct Load {
+    /// Raised when the registry forgets: whoever came before has to begin anew.
+    age: Arc<AtomicU32>,
     answered: Arc<Mutex<Answered>>,
     stop: CancellationToken,
     visitors: JoinSet<()>,
@@ -46,16 +49,33 @@ impl Load {
         // Unencrypted, but the client asks for a provider all the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (answered, stop) = (Arc::<Mutex<Answered>>::default(), CancellationToken::new());
+        let age = Arc::new(AtomicU32::new(0));
         let mut visitors = JoinSet::new();
         for _ in 0..VISITORS {
-            let (servers, answered, stop) = (servers.clone(), answered.clone(), stop.clone());
+            let (servers, answered, stop, age) =
+                (servers.clone(), answered.clone(), stop.clone(), age.clone());
             visitors.spawn(async move {
                 while !stop.is_cancelled() {
-                    Visitor::new(servers.clone(), answered.clone(), stop.clone()).visit().await;
+                    Visitor::new(servers.clone(), answered.clone(), stop.clone(), age.clone()).visit().await;
                 }
             });
         }
-        Self { answered, stop, visitors }
+        Self { age, answered, stop, visitors }
+    }
+
+    /// The registry knows of these runs only: all visitors begin anew, and what was answered of other runs is not
+    /// expected of it.
+    pub fn begin_anew(&self, known: &BTreeSet<Uuid>) {
+        self.age.fetch_add(1, Relaxed);
+        let mut answered = locked(&self.answered);
+        answered.signups.retain(|run| known.contains(run));
+        answered.members.retain(|member| known.contains(&member.run));
+    }
+
+    /// The members that were answered so far in the church of a run.
+    pub fn members_of(&self, run: Uuid) -> Vec<Uuid> {
+        let answered = locked(&self.answered);
+        answered.members.iter().filter(|member| member.run == run).map(|member| member.id).collect()
     }
 
     /// Asks for nothing more, and waits for the answers that are still to come.
@@ -80,6 +100,8 @@ struct Visitor {
     servers: Arc<[Post]>,
     answered: Arc<Mutex<Answered>>,
     stop: CancellationToken,
+    age: Arc<AtomicU32>,
+    born: u32,
 }
 
 struct Answer {
@@ -89,11 +111,17 @@ struct Answer {
 }
 
 impl Visitor {
-    fn new(servers: Arc<[Post]>, answered: Arc<Mutex<Answered>>, stop: CancellationToken) -> Self {
+    fn new(
+        servers: Arc<[Post]>,
+        answered: Arc<Mutex<Answered>>,
+        stop: CancellationToken,
+        age: Arc<AtomicU32>,
+    ) -> Self {
         static NTH: AtomicU32 = AtomicU32::new(0);
         let client = Client::builder().cookie_store(true).redirect(Policy::none()).no_proxy();
         let client = client.timeout(PATIENCE).build().expect("a client");
-        Self { nth: NTH.fetch_add(1, Relaxed), client, servers, answered, stop }
+        let born = age.load(Relaxed);
+        Self { nth: NTH.fetch_add(1, Relaxed), client, servers, answered, stop, age, born }
     }
 
     /// `None` when it was told to stop, or when nothing more can be done here.
@@ -211,7 +239,7 @@ impl Visitor {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let nth = self.nth.to_be_bytes();
         let address = format!("10.{}.{}.{}", nth[1], nth[2], nth[3]);
-        while !self.stop.is_cancelled() {
+        while !self.stop.is_cancelled() && self.age.load(Relaxed) == self.born {
             let open: Vec<_> = self.servers.iter().filter_map(Post::addr).collect();
             if let Some(addr) = open.get(NEXT.fetch_add(1, Relaxed) as usize % open.len().max(1))
                 && let Ok(response) =
@@ -235,6 +263,9 @@ impl Visitor {
     }
 
     fn wrong(&self, doing: &str, answer: &Answer) {
+        if self.age.load(Relaxed) != self.born {
+            return;
+        }
         let Answer { status, location, text } = answer;
         let said: String = Html::parse_document(text)
             .select(&Selector::parse("h1, .why").expect("a selector"))

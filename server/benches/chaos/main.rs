@@ -6,6 +6,7 @@ pub mod faults;
 pub mod fleet;
 pub mod load;
 pub mod postgres;
+pub mod restore;
 pub mod verdict;
 pub mod watch;
 
@@ -14,7 +15,8 @@ use faults::Done;
 use fleet::{BUDGET, Fleet, Kind};
 use load::{Answered, Load};
 use postgres::Postgres;
-use std::{fmt, process::ExitCode, time::Instant};
+use restore::Forgotten;
+use std::{collections::BTreeSet, fmt, process::ExitCode, time::Instant};
 use verdict::Verdict;
 use watch::Watch;
 
@@ -52,6 +54,10 @@ pub struct Rig {
     pub postgres: Postgres,
     pub fleet: Fleet,
     pub load: Load,
+    /// Churches that a restored registry does not know.
+    pub forgotten: Vec<Forgotten>,
+    /// Their databases and roles among others, which stay behind.
+    pub left_over: BTreeSet<String>,
     watch: Watch,
     since: Instant,
 }
@@ -71,13 +77,23 @@ impl Rig {
         let secret = uuid::Uuid::new_v4().to_string() + &uuid::Uuid::new_v4().to_string();
         let fleet = Fleet::start(kinds, ready, &postgres.url(), &secret);
         let load = Load::start(&fleet.posts);
-        Self { watch: Watch::start(&postgres), postgres, fleet, load, since: Instant::now() }
+        Self {
+            watch: Watch::start(&postgres),
+            postgres,
+            fleet,
+            load,
+            forgotten: Vec::new(),
+            left_over: BTreeSet::new(),
+            since: Instant::now(),
+        }
     }
 
     /// Lets everything come to rest, and judges.
     pub async fn finish(self, done: Done) -> Summary {
+        let forgotten = self.judge_forgotten().await;
         let answered = self.load.stop().await;
-        let mut verdict = Verdict::on(&self.postgres, &self.fleet, &answered).await;
+        let mut verdict = Verdict::on(&self.postgres, &self.fleet, &answered, &self.left_over).await;
+        verdict.lost.extend(forgotten);
         let most_connections = self.watch.stop().await;
         if most_connections > BUDGET as i64 {
             verdict.lost.push(format!("{most_connections} connections on a budget of {BUDGET}"));
@@ -91,13 +107,14 @@ impl Rig {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Done { kills, terminations, restarts, backends, listeners } = self.done;
+        let Done { kills, terminations, restarts, restores, backends, listeners } = self.done;
         let Verdict { open, failed, found, lost } = &self.verdict;
         let lines = [
             ("processes killed", kills.to_string()),
             ("processes told to stop", terminations.to_string()),
             ("starts of processes", self.starts.to_string()),
             ("PostgreSQL restarts", restarts.to_string()),
+            ("registry restored", restores.to_string()),
             ("connections cut", backends.to_string()),
             ("listeners cut", listeners.to_string()),
             ("signups accepted", self.answered.signups.len().to_string()),

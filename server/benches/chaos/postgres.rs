@@ -1,4 +1,4 @@
-use embedded::{Cluster, Passwords};
+use embedded::{Cluster, Passwords, Supervisor};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{os::unix::fs::PermissionsExt, path::PathBuf, process::Command};
 
@@ -7,7 +7,7 @@ const PASSWORD: &str = "throwaway";
 
 /// A PostgreSQL of one's own, which can be stopped and started.
 pub struct Postgres {
-    cluster: Option<Cluster>,
+    cluster: Option<Supervisor>,
     folder: tempfile::TempDir,
     options: PgConnectOptions,
 }
@@ -18,6 +18,8 @@ pub enum Shutdown {
     Fast,
     /// As in a crash: at the next start the journal is read.
     Immediate,
+    /// As when memory runs out: nobody starts it again but its supervisor.
+    Killed,
 }
 
 impl Postgres {
@@ -27,7 +29,7 @@ impl Postgres {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
         let cluster = run(folder.path().into()).await;
         let options = cluster.registry_options();
-        let postgres = Self { cluster: Some(cluster), folder, options };
+        let postgres = Self { cluster: Some(cluster.supervise()), folder, options };
         // The machine itself does not crash here.
         for setting in ["fsync = off", "full_page_writes = off"] {
             postgres.run(&format!("alter system set {setting}")).await;
@@ -37,21 +39,53 @@ impl Postgres {
     }
 
     pub async fn restart(&mut self, shutdown: Shutdown) {
+        if let Shutdown::Killed = shutdown {
+            let before = self.pid();
+            self.signal("-KILL");
+            while self.pid().is_none_or(|pid| Some(pid) == before)
+                || self.superuser("postgres").connect().await.is_err()
+            {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            return;
+        }
         self.shut_down(shutdown).await;
         self.start_again().await;
     }
 
     pub async fn shut_down(&mut self, shutdown: Shutdown) {
         if let Shutdown::Immediate = shutdown {
-            let pid = std::fs::read_to_string(self.folder.path().join("postgres/postmaster.pid"));
-            let pid = pid.expect("it runs").lines().next().expect("its number").to_owned();
-            Command::new("kill").args(["-QUIT", &pid]).status().expect("it can be told");
+            self.signal("-QUIT");
         }
         self.cluster.take().expect("it runs").stop().await;
     }
 
     pub async fn start_again(&mut self) {
-        self.cluster = Some(run(self.folder.path().into()).await);
+        self.cluster = Some(run(self.folder.path().into()).await.supervise());
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.pid().expect("it runs");
+        Command::new("kill").args([signal, &pid]).status().expect("it can be told");
+    }
+
+    fn pid(&self) -> Option<String> {
+        let file = std::fs::read_to_string(self.folder.path().join("postgres/postmaster.pid")).ok()?;
+        file.lines().next().map(str::to_owned)
+    }
+
+    /// Runs one of PostgreSQL's programs as the superuser.
+    pub async fn program(&self, name: &str, arguments: &[&str]) {
+        let host = self.options.get_socket().expect("a socket");
+        let mut command = tokio::process::Command::new(name);
+        command.env("PGHOST", host).env("PGPORT", self.options.get_port().to_string());
+        command.env("PGUSER", "postgres").env("PGPASSWORD", PASSWORD);
+        let output = command.args(arguments).output().await.expect("PostgreSQL's programs are installed");
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub async fn stop(mut self) {

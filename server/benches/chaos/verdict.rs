@@ -6,7 +6,10 @@ use super::{
     postgres::Postgres,
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// How long what was interrupted may take to be finished: a half-made ready database is left alone for a minute.
@@ -46,7 +49,12 @@ const FINDINGS: [&str; 9] = [
 
 impl Verdict {
     /// Waits until all is quiet, then looks everywhere.
-    pub async fn on(postgres: &Postgres, fleet: &Fleet, answered: &Answered) -> Self {
+    pub async fn on(
+        postgres: &Postgres,
+        fleet: &Fleet,
+        answered: &Answered,
+        left_over: &BTreeSet<String>,
+    ) -> Self {
         let mut verdict = Self { lost: answered.wrong.clone(), ..Self::default() };
         let quiet = [
             (
@@ -72,7 +80,11 @@ impl Verdict {
         }
         let mut registry = postgres.registry().await;
         for sql in FINDINGS {
-            verdict.lost.extend(texts(&mut registry, sql).await);
+            let mut found = texts(&mut registry, sql).await;
+            found.retain(|text| {
+                !text.ends_with("belongs to nobody") || !text.split(' ').any(|word| left_over.contains(word))
+            });
+            verdict.lost.extend(found);
         }
         verdict.judge_signups(&mut registry, answered).await;
         verdict.judge_churches(postgres, &mut registry, answered).await;

@@ -7,6 +7,7 @@
 //! | `binaries` | where PostgreSQL is installed, or how to download it |
 //! | `creation` | `initdb` |
 //! | `postmaster` | the running server: starting, taking over, stopping |
+//! | `supervisor` | what starts it again when it ends |
 //! | `pid_file` | what a server says of itself in `postmaster.pid` |
 //! | `bootstrap` | the role `vestry` and the database `vestry_registry` |
 //!
@@ -28,6 +29,7 @@ mod error;
 mod home;
 mod pid_file;
 mod postmaster;
+mod supervisor;
 
 use std::{
     fs::{File, TryLockError},
@@ -38,6 +40,7 @@ use std::{
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 pub use error::Error;
+pub use supervisor::Supervisor;
 
 use home::Home;
 use pid_file::PidFile;
@@ -46,8 +49,12 @@ use postmaster::Postmaster;
 /// How long a guest waits for the owner's server, and an owner for one that is just shutting down.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a guest looks whether the owner has gone.
+const OWNER_POLL: Duration = Duration::from_secs(1);
+
 /// The passwords of the two roles that exist from the start, derived by the caller from the installation's
 /// secret.
+#[derive(Clone)]
 pub struct Passwords {
     pub superuser: String,
     pub vestry: String,
@@ -57,9 +64,13 @@ pub struct Passwords {
 /// the same without waiting, so that an early return leaves no server behind.
 pub struct Cluster {
     address: Address,
-    vestry_password: String,
+    passwords: Passwords,
+    program_folders: Vec<PathBuf>,
+    home: Home,
     /// `None` for a guest. The fields are dropped in this order: the lock outlives the request to stop.
-    owned: Option<(Postmaster, File)>,
+    postmaster: Option<Postmaster>,
+    /// Held by the owner.
+    lock: File,
 }
 
 impl Cluster {
@@ -103,8 +114,9 @@ impl Cluster {
                     if owner.is_none() {
                         tracing::info!("attached to the PostgreSQL that another process started here");
                     }
-                    let vestry_password = passwords.vestry.clone();
-                    return Ok(Cluster { address, vestry_password, owned: postmaster.zip(owner) });
+                    let lock = owner.or(guest).expect("it is with the one or the other");
+                    let (passwords, program_folders) = (passwords.clone(), program_folders.to_vec());
+                    return Ok(Cluster { address, passwords, program_folders, home, postmaster, lock });
                 }
                 Err(error) if error.may_pass() && pauses.elapsed() < PATIENCE => pauses.next().await,
                 Err(error) => {
@@ -128,14 +140,59 @@ impl Cluster {
 
     /// How the role `vestry` connects to the database `vestry_registry`, or to another by `.database(…)`.
     pub fn registry_options(&self) -> PgConnectOptions {
-        self.address.options(bootstrap::ROLE, &self.vestry_password, bootstrap::REGISTRY)
+        self.address.options(bootstrap::ROLE, &self.passwords.vestry, bootstrap::REGISTRY)
     }
 
     /// Stops the server at once, ending its connections, and waits until it is gone; a guest merely leaves.
     pub async fn stop(self) {
-        if let Some((postmaster, _lock)) = self.owned {
+        if let Some(postmaster) = self.postmaster {
             postmaster.stop().await;
         }
+    }
+
+    /// Starts the server again whenever it ends, until the supervisor is told to stop. A guest becomes the owner when
+    /// that has gone.
+    pub fn supervise(self) -> Supervisor {
+        self.supervise_for(supervisor::GIVE_UP)
+    }
+
+    /// The same, and gives up when no start has succeeded for so long.
+    pub fn supervise_for(self, give_up: Duration) -> Supervisor {
+        Supervisor::start(self, give_up)
+    }
+
+    /// Waits until the server has ended, or its owner has gone.
+    async fn ended(&mut self) {
+        match &mut self.postmaster {
+            Some(postmaster) => {
+                let status = postmaster.ended().await;
+                tracing::error!(status, "the embedded PostgreSQL has ended, and is started again");
+            }
+            None => {
+                while self.lock.try_lock().is_err() {
+                    tokio::time::sleep(OWNER_POLL).await;
+                }
+                tracing::info!("the process that ran the embedded PostgreSQL has gone; this one runs it now");
+            }
+        }
+        // From here on this process holds the lock.
+        self.postmaster = None;
+    }
+
+    /// Starts the server, or takes over the one that runs. The caller holds the lock.
+    async fn revive(&mut self) -> Result<(), Error> {
+        if let Some(postmaster) = &mut self.postmaster
+            && tokio::time::timeout(Duration::ZERO, postmaster.ended()).await.is_ok()
+        {
+            self.postmaster = None;
+        }
+        // One that runs and does not let us in yet is not started twice.
+        if self.postmaster.is_none() {
+            let opened = Postmaster::open(&self.home, &self.program_folders, &self.passwords).await?;
+            self.postmaster = Some(opened);
+        }
+        self.address = bootstrap_running(&self.home, &self.passwords).await?;
+        Ok(())
     }
 }
 

@@ -23,6 +23,9 @@ use crate::{
 /// killed.
 const ORPHANS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often a server that is no child of ours is looked at.
+const TAKEN_OVER_POLL: Duration = Duration::from_millis(500);
+
 pub(crate) struct Postmaster {
     pid: Pid,
     /// `None` when it was taken over.
@@ -66,6 +69,17 @@ impl Postmaster {
                 }
             }
         }
+    }
+
+    /// Waits until the process is gone, whoever has ended it; how it ended, as far as that is known.
+    pub async fn ended(&mut self) -> String {
+        if let Some(child) = &mut self.child {
+            return child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string());
+        }
+        while pid_file::serves(self.pid, &self.cluster) {
+            tokio::time::sleep(TAKEN_OVER_POLL).await;
+        }
+        "unknown".into()
     }
 
     async fn start(home: &Home, folders: &[PathBuf], passwords: &Passwords) -> Result<Postmaster, Error> {

@@ -1,6 +1,10 @@
 use crate::{
-    Error, Oidc, Result, Secret, SessionStore, events::in_tenant, keys::Keys, limits::Limits,
-    passwords::Passwords, session_store::WHO,
+    Error, Oidc, Result, Secret, SessionStore,
+    events::in_tenant,
+    keys::Keys,
+    limits::Limits,
+    passwords::Passwords,
+    session_store::{SEEN, WHO},
 };
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -21,6 +25,9 @@ pub(crate) const BELIEVED: Duration = Duration::from_secs(30);
 /// Brings a tenant's tables to the version of this binary, as whoever owns them; whether that was done.
 pub type Upgrade = Box<dyn Fn(TenantId) -> BoxFuture<'static, bool> + Send + Sync>;
 
+/// Looks at a ready database on its server, as whoever administers that.
+pub type Inspect = Box<registry::ready::Inspect>;
+
 /// Turns sessions and tokens into tenants; cheap to clone.
 #[derive(Clone)]
 pub struct Identity(Arc<Inner>);
@@ -34,6 +41,7 @@ pub struct Inner {
     pub(crate) limits: Limits,
     pools: Pools,
     upgrade: Upgrade,
+    pub(crate) inspect: Inspect,
     /// Tenants whose tables were brought up to date a moment ago.
     upgraded: Cache<TenantId, ()>,
     sessions: SessionStore,
@@ -107,12 +115,14 @@ impl Identity {
         isolation: Isolation,
         oidc: Option<Oidc>,
         upgrade: Upgrade,
+        inspect: Inspect,
     ) -> Self {
         Self(Arc::new(Inner {
             passwords: Passwords::new(),
             limits: Limits::new(),
             pools: Pools::new(secret.tenant_roles(), limits),
             upgrade,
+            inspect,
             upgraded: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             sessions: SessionStore::new(registry.clone()),
             tenants: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
@@ -283,7 +293,6 @@ impl Identity {
 
 /// A session lives on while it is used: writing to it moves its end, once a day.
 async fn keep_alive(session: &Session) -> Result<()> {
-    const SEEN: &str = "seen";
     let today = Utc::now().timestamp().div_euclid(24 * 3600);
     if session.get::<i64>(SEEN).await? != Some(today) {
         session.insert(SEEN, today).await?;

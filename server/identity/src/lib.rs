@@ -34,7 +34,7 @@ mod sign_up;
 mod tokens;
 
 pub use error::{Error, Result};
-pub use identity::{Church, Identity, SignedIn, Upgrade, place};
+pub use identity::{Church, Identity, Inspect, SignedIn, Upgrade, place};
 pub use oidc::{Jwks, Oidc};
 pub use personal::PersonalToken;
 pub use seal::{Founder, Secret};

@@ -1,11 +1,14 @@
 use moka::future::Cache;
-use registry::{Registry, sessions};
+use registry::{Error as RegistryError, Registry, sessions};
 use std::time::Duration;
 use tower_sessions::{
     SessionStore as TowerSessionStore,
     session::{Id, Record},
     session_store::{Error, Result},
 };
+
+/// The key under which a session says on which day it was used last.
+pub(crate) const SEEN: &str = "seen";
 
 /// The key under which a session says who is signed in.
 pub(crate) const WHO: &str = "who";
@@ -46,7 +49,21 @@ impl TowerSessionStore for SessionStore {
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
-        match sessions::save(&self.registry, &row(record)?).await.map_err(backend)? {
+        let cached = self.cache.get(&record.id).await;
+        // The session layer saves again what a sign-in has just saved.
+        if cached.as_ref().is_some_and(|cached| is_same(cached, record)) {
+            return Ok(());
+        }
+        let saved = match sessions::save(&self.registry, &row(record)?).await {
+            // A page that can be read is not refused because nobody can write down that the session was used.
+            Err(RegistryError::ReadOnly(_) | RegistryError::Unavailable(_))
+                if cached.as_ref().is_some_and(|cached| only_kept_alive(cached, record)) =>
+            {
+                return Ok(());
+            }
+            saved => saved.map_err(backend)?,
+        };
+        match saved {
             true => self.cache.insert(record.id, record.clone()).await,
             // It was ended meanwhile, and stays so.
             false => self.cache.invalidate(&record.id).await,
@@ -77,6 +94,20 @@ impl TowerSessionStore for SessionStore {
         self.cache.invalidate(id).await;
         sessions::delete(&self.registry, &id.to_string()).await.map_err(backend)
     }
+}
+
+fn is_same(cached: &Record, record: &Record) -> bool {
+    const MINUTE: time::Duration = time::Duration::MINUTE;
+    cached.data == record.data && (record.expiry_date - cached.expiry_date).abs() < MINUTE
+}
+
+fn only_kept_alive(cached: &Record, record: &Record) -> bool {
+    let known = |record: &Record| {
+        let mut data = record.data.clone();
+        data.remove(SEEN);
+        data
+    };
+    known(cached) == known(record)
 }
 
 fn row(record: &Record) -> Result<sessions::Session> {

@@ -41,6 +41,7 @@ impl Identity {
             _ => {
                 renew(session).await?;
                 session.insert(Choice::KEY, &choices).await?;
+                session.save().await?;
             }
         }
         Ok(choices)
@@ -143,6 +144,9 @@ impl Identity {
         renew(session).await?;
         session.remove::<Vec<Choice>>(Choice::KEY).await?;
         session.insert(WHO, (&choice.tenant_id, choice.admin_id)).await?;
+        // Here, where a registry that takes no writes can still be answered with a page. The session layer would
+        // answer with an empty body.
+        session.save().await?;
         note(self.tenant_of(&choice.tenant_id.parse()?).await?, choice.admin_id);
         Ok(())
     }

@@ -31,6 +31,7 @@ impl Identity {
     pub async fn sign_up(&self, session: &Session, address: IpAddr, new: NewChurch) -> Result<Accepted> {
         let accepted = self.accept(Some(address), new).await?;
         session.insert(Opening::KEY, Opening { run_id: accepted.run_id }).await?;
+        session.save().await?;
         Ok(accepted)
     }
 
@@ -57,7 +58,7 @@ impl Identity {
             idempotency_key: new.idempotency_key.as_deref(),
         };
         let seal = |tenant_id: &TenantId| founder.seal(&self.secret, tenant_id.as_str());
-        let accepted = signups::accept(&self.registry, signup, seal).await;
+        let accepted = signups::accept(&self.registry, signup, seal, &*self.inspect).await;
         let result = if accepted.is_ok() { "accepted" } else { "refused" };
         metrics::counter!("vestry_signups_total", "result" => result).increment(1);
         let accepted = accepted?;

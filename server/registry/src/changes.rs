@@ -88,6 +88,11 @@ impl Changes {
         Ok(changes)
     }
 
+    /// Hears nothing: for commands, which end before anything could change.
+    pub fn silent() -> Self {
+        Self { sender: broadcast::channel(1).0 }
+    }
+
     /// From now on, all changes. A subscriber that falls behind is told [`Change::Unheard`].
     pub fn subscribe(&self) -> Subscription {
         Subscription(self.sender.subscribe())

@@ -15,6 +15,8 @@
 pub mod billing;
 pub mod changes;
 pub mod counts;
+pub mod installation;
+pub mod inventory;
 pub mod processes;
 pub mod ready;
 pub mod runs;
@@ -30,5 +32,5 @@ mod chain;
 mod registry;
 
 pub use chain::{chain, sqlstate};
-pub use registry::{Error, Registry, Result};
+pub use registry::{Error, Registry, Result, SchemaState};
 pub use tenants::TenantId;

@@ -392,6 +392,18 @@ pub async fn claim_abandoned(registry: &Registry, after: Duration) -> Result<Opt
     .transpose()
 }
 
+/// Gives up undoing a run whose database holds data that the run did not make. The next look is as far away as the
+/// first was; *Try again* opens the church with what it has.
+pub async fn keep_abandoned(registry: &Registry, claimed: &Claimed) -> Result<()> {
+    held(sqlx::query!(
+        "update provisioning_runs set lease = null, lease_until = null, finished_at = now() where id = $1 and lease = $2",
+        claimed.run_id,
+        claimed.lease,
+    ))
+    .execute(&registry.pool)
+    .await
+}
+
 /// Forgets a tenant whose database and role are gone, with its email claim, run and events.
 pub async fn forget(registry: &Registry, claimed: &Claimed) -> Result<()> {
     held(sqlx::query!(

@@ -27,12 +27,13 @@ pub struct Accepted {
 }
 
 /// Writes down the tenant, the claim of its email and the run, all or nothing. A worker does the rest.
-/// A database that stands ready is taken over with it. `seal` encrypts the first admin for the tenant;
-/// only the worker that provisions it opens that.
+/// A database that stands ready, and is vacant by `inspect`, is taken over with it. `seal` encrypts the first admin
+/// for the tenant; only the worker that provisions it opens that.
 pub async fn accept(
     registry: &Registry,
     signup: Signup<'_>,
     seal: impl FnOnce(&TenantId) -> Vec<u8>,
+    inspect: &ready::Inspect,
 ) -> Result<Accepted> {
     let mut tx = registry.pool.begin().await?;
     if let Some(key) = signup.idempotency_key {
@@ -49,7 +50,7 @@ pub async fn accept(
         }
     }
     let taken = match signup.isolation {
-        Isolation::Database => ready::take(&mut tx, signup.edition, signup.region).await?,
+        Isolation::Database => ready::take(&mut tx, signup.edition, signup.region, inspect).await?,
         Isolation::Schema => None,
     };
     let schema_version = taken.is_some().then_some(signup.edition.schema_version);

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::router::AppState;
 use app::{
-    forms::{Errors, Form, rules::line},
+    forms::{
+        Errors, Form,
+        rules::{email_key, line},
+    },
     places,
     sessions::form::SignInForm,
     signup::form::{ChurchForm, FounderForm},
@@ -127,7 +130,7 @@ pub async fn new_church(
     if !errors.is_empty() {
         return Err(errors.into());
     }
-    let email = founder.email.trim().to_lowercase();
+    let email = email_key(&founder.email);
     Ok(NewChurch {
         idempotency_key: key.map(|key| format!("api {email} {key}")),
         church: line(&church.church).unwrap_or_default(),
@@ -205,7 +208,7 @@ pub async fn login(
         return Err(errors.into());
     }
     let login = Login {
-        email: form.email.trim().to_lowercase(),
+        email: email_key(&form.email),
         password: form.password,
         tenant_id: credentials.tenant_id,
         idempotency_key: key(&headers)?,

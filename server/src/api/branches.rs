@@ -224,7 +224,7 @@ pub async fn add(
     let mut form = BranchForm::blank(&office.church.country, &office.church.timezone);
     Wanted::at("pictureFileId", new.picture_file_id.clone())?.not_yet()?;
     new.apply(&mut form);
-    branches::add(&office.tenant, &editor, id, &form.details(&office.church.country)?).await?;
+    branches::add(&office.tenant, &editor, id, &form.details(&office.church, None)?).await?;
     let branch = branches::find(&office.tenant, editor.viewer(), id).await?;
     Ok(versioned(branch).made(format!("/api/branches/{id}")))
 }
@@ -257,7 +257,6 @@ pub async fn change(
     Body(mut changes): Body<BranchChanges>,
 ) -> Result<Versioned<Branch>, Problem> {
     let editor = office.admin.editor()?;
-    let country = &office.church.country;
     let picture = Wanted::at("pictureFileId", changes.picture_file_id.take())?;
     on_top(|| async {
         let current = branches::find(&office.tenant, editor.viewer(), id).await?;
@@ -265,7 +264,8 @@ pub async fn change(
         seen.allows(version)?;
         let mut form = BranchForm::of(&current);
         changes.clone().apply(&mut form);
-        let (tenant, editor, details) = (&office.tenant, &editor, &form.details(country)?);
+        let details = &form.details(&office.church, Some(&current.details))?;
+        let (tenant, editor) = (&office.tenant, &editor);
         let change = |picture| branches::change_pictured(tenant, editor, id, details, picture, Some(version));
         overtaken(picture.write(&state.files, tenant, editor, current.picture_id, change).await)
     })
@@ -281,8 +281,11 @@ pub async fn change(
     responses((status = 204, description = "It is archived")),
     security(("bearer" = []))
 )]
-pub async fn archive(Office(office): Office, Id(id): Id, Seen(seen): Seen) -> Result<StatusCode, Problem> {
-    branches::archive(&office.tenant, &office.admin.editor()?, id, seen).await?;
+pub async fn archive(Office(office): Office, Id(id): Id, seen: Seen) -> Result<StatusCode, Problem> {
+    let editor = office.admin.editor()?;
+    let now = async { Ok(branches::find(&office.tenant, editor.viewer(), id).await?.updated_at) };
+    let expected = seen.expected(now).await?;
+    branches::archive(&office.tenant, &editor, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,13 +1,14 @@
 use super::problem::Problem;
-use crate::files;
+use crate::{etag::Condition, files};
 use axum::{
     Json,
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Request, rejection::BytesRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use identity::SignedIn;
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use tenant::Version;
@@ -116,29 +117,37 @@ impl<S: Sync> FromRequestParts<S> for NewId {
     }
 }
 
-/// `If-Match`: the version that the change is meant for.
-pub struct Seen(pub Option<Version>);
+/// `If-Match`: the versions that the change is meant for.
+pub struct Seen(Option<Condition>);
 
 impl<S: Sync> FromRequestParts<S> for Seen {
-    type Rejection = Problem;
+    type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        match parts.headers.get(header::IF_MATCH) {
-            None => Ok(Self(None)),
-            Some(any) if any == "*" => Ok(Self(None)),
-            Some(tag) => version(tag).map(|version| Self(Some(version))).ok_or_else(Problem::changed),
-        }
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(Condition::of(&parts.headers, header::IF_MATCH)))
     }
 }
 
 impl Seen {
+    /// Rejects the change unless it is meant for the version there is now.
     pub fn allows(&self, now: Version) -> Result<(), Problem> {
-        self.0.is_none_or(|seen| seen == now).then_some(()).ok_or_else(Problem::changed)
+        let met = self.0.as_ref().is_none_or(|condition| condition.matches_strongly(&now.to_string()));
+        met.then_some(()).ok_or_else(Problem::changed)
     }
-}
 
-fn version(tag: &HeaderValue) -> Option<Version> {
-    tag.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+    /// The version to make a change conditional on: the one that `now` finds, if it is one the change is meant for.
+    /// `None` without a condition.
+    pub async fn expected(
+        &self,
+        now: impl Future<Output = Result<DateTime<Utc>, Problem>>,
+    ) -> Result<Option<Version>, Problem> {
+        if !matches!(self.0, Some(Condition::Tags(_))) {
+            return Ok(None);
+        }
+        let now = now.await?.into();
+        self.allows(now)?;
+        Ok(Some(now))
+    }
 }
 
 /// How often a change is put on top of others that are made at the same moment.
@@ -177,15 +186,9 @@ impl<T: Serialize> IntoResponse for Versioned<T> {
 impl<T: Serialize> Versioned<T> {
     /// Nothing, for whoever has this version already.
     pub fn unless_known(self, headers: &HeaderMap) -> Response {
-        let known = headers.get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-        let tag = format!("\"{}\"", self.0);
-        let is_known = known.is_some_and(|known| {
-            known
-                .split(',')
-                .any(|one| matches!(one.trim().trim_start_matches("W/"), one if one == tag || one == "*"))
-        });
-        match is_known {
-            true => (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response(),
+        let known = Condition::of(headers, header::IF_NONE_MATCH);
+        match known.is_some_and(|known| known.matches_weakly(&self.0.to_string())) {
+            true => (StatusCode::NOT_MODIFIED, [(header::ETAG, format!("\"{}\"", self.0))]).into_response(),
             false => self.into_response(),
         }
     }

@@ -30,8 +30,9 @@ use uuid::Uuid;
 #[serde(rename_all = "camelCase")]
 pub struct Member {
     id: Uuid,
-    first_name: String,
-    last_name: String,
+    /// One of the two names may be missing.
+    first_name: Option<String>,
+    last_name: Option<String>,
     preferred_name: Option<String>,
     middle_name: Option<String>,
     prefix: Option<String>,
@@ -112,10 +113,10 @@ impl From<members::Member> for Member {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MemberChanges {
     #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 80, example = "Ruth")]
+    #[schema(value_type = Option<String>, required = false, max_length = 80, example = "Ruth")]
     first_name: Option<Option<String>>,
     #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 80, example = "Okafor")]
+    #[schema(value_type = Option<String>, required = false, max_length = 80, example = "Okafor")]
     last_name: Option<Option<String>>,
     /// What they are called.
     #[serde(default, deserialize_with = "patch")]
@@ -227,12 +228,12 @@ impl MemberChanges {
     }
 }
 
-/// A member to add: the fields of a change, of which some are needed.
+/// A member to add: the fields of a change, of which some are needed, and one of the two names.
 pub struct NewMember;
 
 impl PartialSchema for NewMember {
     fn schema() -> RefOr<Schema> {
-        let needed = ["firstName", "lastName", "branchId", "statusId"];
+        let needed = ["branchId", "statusId"];
         needing(without_picture(MemberChanges::schema(), "photoFileId"), &needed)
     }
 }
@@ -309,7 +310,7 @@ pub async fn add(
     let mut form = MemberForm::default();
     Wanted::at("photoFileId", new.photo_file_id.clone())?.not_yet()?;
     new.apply(&mut form);
-    members::add(&office.tenant, &editor, id, &form.details(&office.church.country)?).await?;
+    members::add(&office.tenant, &editor, id, &form.details(&office.church, None)?).await?;
     let member = members::find(&office.tenant, editor.viewer(), id).await?;
     Ok(versioned(member).made(format!("/api/members/{id}")))
 }
@@ -342,15 +343,16 @@ pub async fn change(
     Body(mut changes): Body<MemberChanges>,
 ) -> Result<Versioned<Member>, Problem> {
     let editor = office.admin.editor()?;
-    let country = &office.church.country;
+    let church = &office.church;
     let picture = Wanted::at("photoFileId", changes.photo_file_id.take())?;
     on_top(|| async {
         let current = members::find(&office.tenant, editor.viewer(), id).await?;
         let version = Version::from(current.updated_at);
         seen.allows(version)?;
-        let mut form = MemberForm::of(&current, country);
+        let mut form = MemberForm::of(&current, &church.country);
         changes.clone().apply(&mut form);
-        let (tenant, editor, details) = (&office.tenant, &editor, &form.details(country)?);
+        let details = &form.details(church, Some(&current.details))?;
+        let (tenant, editor) = (&office.tenant, &editor);
         let change = |picture| members::change_pictured(tenant, editor, id, details, picture, Some(version));
         overtaken(picture.write(&state.files, tenant, editor, current.photo_id, change).await)
     })
@@ -366,8 +368,11 @@ pub async fn change(
     responses((status = 204, description = "It is archived")),
     security(("bearer" = []))
 )]
-pub async fn archive(Office(office): Office, Id(id): Id, Seen(seen): Seen) -> Result<StatusCode, Problem> {
-    members::archive(&office.tenant, &office.admin.editor()?, id, seen).await?;
+pub async fn archive(Office(office): Office, Id(id): Id, seen: Seen) -> Result<StatusCode, Problem> {
+    let editor = office.admin.editor()?;
+    let now = async { Ok(members::find(&office.tenant, editor.viewer(), id).await?.updated_at) };
+    let expected = seen.expected(now).await?;
+    members::archive(&office.tenant, &editor, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

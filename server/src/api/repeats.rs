@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use identity::SignedIn;
-use ring::digest::{Context, SHA256};
 use tenant::repeats::{self, Answer};
 
 /// Marks an answer that is no good later, like an address that expires: repeated, the request makes nothing new, and is
@@ -28,13 +27,9 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
     }
     let (mut parts, body) = request.into_parts();
     let bytes = body::read(body, BODY).await.map_err(Problem::of)?;
-    let mut digest = Context::new(&SHA256);
-    for part in [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes] {
-        digest.update(part);
-        digest.update(b"\n");
-    }
+    let digest = repeats::digest(&[parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes]);
     let viewer = office.admin.viewer();
-    let repeat = repeats::begin(&office.tenant, viewer, &key, digest.finish().as_ref()).await?;
+    let repeat = repeats::begin(&office.tenant, viewer, &key, &digest).await?;
     if !repeat.is_same {
         let title = "This Idempotency-Key was used for another request";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "key-reused", title)

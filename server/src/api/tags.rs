@@ -3,7 +3,11 @@ use super::{
     problem::Problem,
 };
 use app::tags::form::TagForm;
-use axum::{Json, http::StatusCode};
+use axum::{
+    Json,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 use serde::{Deserialize, Serialize};
 use tenant::{Version, tags};
 use utoipa::ToSchema;
@@ -60,8 +64,9 @@ pub async fn list(Office(office): Office) -> Result<Json<Tags>, Problem> {
     responses((status = 200, description = "The tag, with its version as `ETag`", body = Tag)),
     security(("bearer" = []))
 )]
-pub async fn find(Office(office): Office, Id(id): Id) -> Result<Versioned<Tag>, Problem> {
-    Ok(versioned(tags::find(&office.tenant, office.admin.viewer(), id).await?))
+pub async fn find(Office(office): Office, Id(id): Id, headers: HeaderMap) -> Result<Response, Problem> {
+    let tag = tags::find(&office.tenant, office.admin.viewer(), id).await?;
+    Ok(versioned(tag).unless_known(&headers))
 }
 
 /// Renames a tag
@@ -100,8 +105,11 @@ pub async fn rename(
     responses((status = 204, description = "It is removed")),
     security(("bearer" = []))
 )]
-pub async fn remove(Office(office): Office, Id(id): Id, Seen(seen): Seen) -> Result<StatusCode, Problem> {
-    tags::remove(&office.tenant, &office.admin.editor()?, id, seen).await?;
+pub async fn remove(Office(office): Office, Id(id): Id, seen: Seen) -> Result<StatusCode, Problem> {
+    let editor = office.admin.editor()?;
+    let now = async { Ok(tags::find(&office.tenant, editor.viewer(), id).await?.updated_at) };
+    let expected = seen.expected(now).await?;
+    tags::remove(&office.tenant, &editor, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,5 +1,5 @@
 use super::{Billing, Breaker, Failure, Kind};
-use crate::{config::Patience, lease};
+use crate::{config::Patience, lease, quiet::warn_registry};
 use chrono::Utc;
 use registry::{
     Registry,
@@ -34,14 +34,14 @@ impl<B: Billing> Worker<B> {
     pub async fn run(mut self) {
         // Whoever starts it may just have set right what was refused.
         if let Err(error) = billing::retry_failing(&self.registry).await {
-            tracing::warn!(error = %chain(&error), "refused billing is tried again later");
+            warn_registry(&error, "refused billing is tried again later");
         }
         while !self.stop.is_cancelled() {
             let wait = match self.turn().await {
                 Ok(None) => continue,
                 Ok(Some(wait)) => wait,
                 Err(error) => {
-                    tracing::warn!(error = %chain(&error), "billing cannot be worked on");
+                    warn_registry(&error, "billing cannot be worked on");
                     Duration::from_secs(1)
                 }
             };

@@ -1,25 +1,39 @@
 use super::print;
-use crate::{Error, installation::Installation, sensitive::Sensitive};
+use crate::{
+    Error,
+    installation::{Access, Installation, host_of},
+    sensitive::Sensitive,
+};
 use clap::Subcommand;
-use registry::servers::{self, NewServer};
+use registry::{
+    Registry,
+    servers::{self, NewServer},
+};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::time::Duration;
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Add a database server on which churches may be placed, or change one of that name
+    /// Add a database server on which churches may be placed; for one of that name, change what is given
     Add {
         /// What it is called here
         name: String,
         /// postgres://role:password@host/postgres; the role must be allowed to create databases and roles
         #[arg(long, env = "VESTRY_SERVER_URL", hide_env_values = true)]
         url: Sensitive,
-        /// Where it stands; a church that signs up may choose among the regions
-        #[arg(long, default_value = "local")]
-        region: String,
-        /// How many churches it takes
-        #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(i32).range(1..))]
-        max_tenants: i32,
+        /// Where it stands; a church that signs up may choose among the regions. A new server: local
+        #[arg(long)]
+        region: Option<String>,
+        /// How many churches it takes. A new server: 5000
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+        max_tenants: Option<i32>,
+    },
+    /// Change the address at which a server is reached, after it has moved. The registry's own server is called primary
+    Set {
+        name: String,
+        /// postgres://role:password@host/postgres; an address at which every process reaches it
+        #[arg(long, env = "VESTRY_SERVER_URL", hide_env_values = true)]
+        url: Sensitive,
     },
     /// List the database servers
     List {
@@ -28,6 +42,18 @@ pub enum Command {
     },
     /// Place no more churches on a server; those that live there stay
     Drain { name: String },
+    /// Place churches on a drained server again
+    #[command(alias = "undrain")]
+    Open { name: String },
+}
+
+impl Command {
+    pub fn access(&self) -> Access {
+        match self {
+            Self::List { .. } => Access::Read,
+            Self::Add { .. } | Self::Set { .. } | Self::Drain { .. } | Self::Open { .. } => Access::Write,
+        }
+    }
 }
 
 pub async fn run(command: Command, installation: &Installation) -> Result<(), Error> {
@@ -36,23 +62,30 @@ pub async fn run(command: Command, installation: &Installation) -> Result<(), Er
         Command::Add { name, url, region, max_tenants } => {
             if name == servers::PRIMARY {
                 return Err(Error::Command(format!(
-                    "{name} is the server of the registry: it is known already"
+                    "{name} is the server of the registry, and known already; vestry servers set {name} changes its address"
                 )));
             }
             let options = administrator(&url).await?;
-            let host =
-                options.get_socket().map_or(options.get_host().to_owned(), |s| s.display().to_string());
             let new = NewServer {
                 name: &name,
-                region: &region,
-                host: &host,
+                region: region.as_deref(),
+                host: &host_of(&options),
                 port: options.get_port(),
                 max_tenants,
                 administrator: &installation.secret.seal(&name, url.as_bytes()),
             };
-            servers::add(registry, new).await?;
-            println!("{name} takes churches now, in the region {region}.");
+            let (region, open) = match servers::add(registry, new).await {
+                Err(registry::Error::AddressTaken) => return Err(taken(registry, &options).await?),
+                added => added?,
+            };
+            match open {
+                true => println!("{name} takes churches now, in the region {region}."),
+                false => {
+                    println!("{name} is changed. It still takes no churches: vestry servers open {name}")
+                }
+            }
         }
+        Command::Set { name, url } => set(installation, &name, &url).await?,
         Command::List { json } => {
             let headings = ["NAME", "REGION", "STATE", "TENANTS", "ROOM FOR", "READY", "HOST"];
             print(&servers::list(registry).await?, json, &headings, |server| {
@@ -73,19 +106,76 @@ pub async fn run(command: Command, installation: &Installation) -> Result<(), Er
                 ]
             });
         }
-        Command::Drain { name } => match servers::drain(registry, &name).await {
-            Err(registry::Error::NotFound) => {
-                return Err(Error::Command(format!(
-                    "{name} is no server here: vestry servers list shows them"
-                )));
-            }
-            drained => {
-                drained?;
-                println!("{name} takes no more churches.");
-            }
-        },
+        Command::Drain { name } => {
+            servers::drain(registry, &name).await.map_err(|error| unknown(&name, error))?;
+            println!("{name} takes no more churches.");
+        }
+        Command::Open { name } => {
+            servers::undrain(registry, &name).await.map_err(|error| unknown(&name, error))?;
+            println!("{name} takes churches again.");
+        }
     }
     Ok(())
+}
+
+async fn set(installation: &Installation, name: &str, url: &str) -> Result<(), Error> {
+    let registry = &installation.registry;
+    let options = administrator(url).await?;
+    let (host, port) = (host_of(&options), options.get_port());
+    let there = system_identifier(&options).await;
+    if name == servers::PRIMARY {
+        let here = servers::system_identifier(registry).await?;
+        if here.zip(there).is_some_and(|(here, there)| here != there) {
+            return Err(Error::Command(
+                "this is another PostgreSQL server than the one that VESTRY_REGISTRY_URL leads to: the primary server \
+                 is the one that holds the registry"
+                    .into(),
+            ));
+        }
+    } else if !servers::list(registry).await?.iter().any(|server| server.name == name) {
+        return Err(unknown(name, registry::Error::NotFound));
+    } else {
+        let new = NewServer {
+            name,
+            region: None,
+            host: &host,
+            port,
+            max_tenants: None,
+            administrator: &installation.secret.seal(name, url.as_bytes()),
+        };
+        match servers::add(registry, new).await {
+            Err(registry::Error::AddressTaken) => return Err(taken(registry, &options).await?),
+            added => drop(added?),
+        }
+    }
+    match servers::set_address(registry, name, &host, port, there).await {
+        Err(registry::Error::AddressTaken) => return Err(taken(registry, &options).await?),
+        changed => changed.map_err(|error| unknown(name, error))?,
+    }
+    println!("{name} is reached at {host}:{port} now.");
+    Ok(())
+}
+
+async fn system_identifier(options: &PgConnectOptions) -> Option<i64> {
+    let mut connection = PgConnection::connect_with(options).await.ok()?;
+    let asked = sqlx::query_scalar("select system_identifier from pg_control_system()");
+    asked.fetch_one(&mut connection).await.ok()?
+}
+
+fn unknown(name: &str, error: registry::Error) -> Error {
+    match error {
+        registry::Error::NotFound => {
+            Error::Command(format!("{name} is no server here: vestry servers list shows them"))
+        }
+        error => error.into(),
+    }
+}
+
+/// Two servers at one address would be one server with twice its room.
+async fn taken(registry: &Registry, options: &PgConnectOptions) -> Result<Error, Error> {
+    let known = servers::at_address(registry, &host_of(options), options.get_port()).await?;
+    let known = known.unwrap_or_else(|| "another server".into());
+    Ok(Error::Command(format!("{known} has this address already: one PostgreSQL server is one server here")))
 }
 
 /// The way in, if it leads to somebody who may do what is needed.

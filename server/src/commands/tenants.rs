@@ -1,10 +1,15 @@
 use super::{print, print_json};
-use crate::{Error, installation::Installation};
+use crate::{
+    Error,
+    doctor::{self, DatabaseState},
+    installation::{Access, Installation},
+};
 use clap::Subcommand;
 use registry::{
     Registry, TenantId, runs,
     tenants::{self, Listed},
 };
+use serde::Serialize;
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
@@ -32,6 +37,15 @@ pub enum Command {
     Retry { id: String },
 }
 
+impl Command {
+    pub fn access(&self) -> Access {
+        match self {
+            Self::List { .. } | Self::Show { .. } => Access::Read,
+            Self::Suspend { .. } | Self::Resume { .. } | Self::Retry { .. } => Access::Write,
+        }
+    }
+}
+
 pub async fn run(command: Command, installation: &Installation) -> Result<(), Error> {
     let registry = &installation.registry;
     match command {
@@ -49,8 +63,10 @@ pub async fn run(command: Command, installation: &Installation) -> Result<(), Er
             });
         }
         Command::Show { id, json } => {
-            let tenant = tenants::show(registry, &known(&id)?).await.map_err(|error| unknown(&id, error))?;
-            if json { print_json(&tenant) } else { show(&tenant) }
+            let id = known(&id)?;
+            let tenant = tenants::show(registry, &id).await.map_err(|error| unknown(id.as_str(), error))?;
+            let database_state = doctor::database_state(&installation.into(), &id).await?;
+            if json { print_json(&Shown { tenant, database_state }) } else { show(&tenant, database_state) }
         }
         Command::Suspend { id } => {
             if !tenants::suspend(registry, &known(&id)?).await.map_err(|error| unknown(&id, error))? {
@@ -108,7 +124,16 @@ fn unknown(id: &str, error: registry::Error) -> Error {
     }
 }
 
-fn show(tenant: &Listed) {
+/// What the registry says, and what is really there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    #[serde(flatten)]
+    tenant: Listed,
+    database_state: DatabaseState,
+}
+
+fn show(tenant: &Listed, database_state: DatabaseState) {
     let mut lines = vec![
         ("id", tenant.id.clone()),
         ("name", tenant.name.clone()),
@@ -118,6 +143,7 @@ fn show(tenant: &Listed) {
         ("region", tenant.region.clone().unwrap_or_default()),
         ("database", tenant.database_name.clone().unwrap_or_default()),
         ("schema", tenant.schema_name.clone().unwrap_or_default()),
+        ("data", database_state.words().to_owned()),
         ("version", tenant.schema_version.map(|version| version.to_string()).unwrap_or_default()),
         ("since", tenant.created_at.format("%F %T UTC").to_string()),
         ("trial ends", tenant.trial_ends_at.format("%F %T UTC").to_string()),

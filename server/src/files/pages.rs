@@ -3,6 +3,7 @@
 use super::{Error, Result, form};
 use crate::{
     body::Incoming,
+    etag::Condition,
     pages::{self, Answered, Who},
     router::AppState,
 };
@@ -178,8 +179,9 @@ async fn picture(
     let office = state.identity.resolve(session).await?.ok_or(Failure::NotFound)?;
     let id = photos::of(&office.tenant, office.admin.viewer(), whose(id)).await?.ok_or(Failure::NotFound)?;
     let tag = format!("\"{id}\"");
-    let kept = [(header::ETAG, tag.clone())];
-    if parts.headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+    let kept = [(header::ETAG, tag)];
+    let known = Condition::of(&parts.headers, header::IF_NONE_MATCH);
+    if known.is_some_and(|known| known.matches_weakly(&id.to_string())) {
         return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
     }
     let bytes = state.files.picture(&office.tenant, id, place).await.map_err(|error| {

@@ -1,4 +1,5 @@
 use super::{Error, Files, expires_at};
+use crate::quiet::warn_registry;
 use chrono::Utc;
 use registry::uploads::{self, Due};
 use std::time::Duration;
@@ -39,7 +40,7 @@ async fn look_after_one(files: &Files) -> bool {
         Ok(Some(due)) => due,
         Ok(None) => return false,
         Err(error) => {
-            tracing::warn!(error = %registry::chain(&error), "no file can be looked after");
+            warn_registry(&error, "no file can be looked after");
             return false;
         }
     };
@@ -60,7 +61,7 @@ async fn delete_one_removed(files: &Files) -> bool {
         Ok(Some(removed)) => removed,
         Ok(None) => return false,
         Err(error) => {
-            tracing::warn!(error = %registry::chain(&error), "removed churches cannot be looked up");
+            warn_registry(&error, "removed churches cannot be looked up");
             return false;
         }
     };

@@ -3,9 +3,18 @@
 
 use super::{Template, failure::Failure, servers::Administered, steps::Result};
 use identity::Secret;
-use registry::{TenantId, tenants::Placement};
+use registry::{TenantId, ready::Vacancy, tenants::Placement};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tenant::schema;
+use std::time::Duration;
+use tenant::{
+    contents::{Contents, contents},
+    schema,
+};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// A signup waits this long for a look into a ready database before it takes another.
+const INSPECTION: Duration = Duration::from_secs(2);
 
 /// A role that may only log in, and what its password is checked against.
 pub struct Role {
@@ -30,20 +39,28 @@ impl Administered {
              grant {} to {name};
              alter role {name} in database {database} set search_path = {};
              revoke all on database {database} from public;
-             grant connect on database {database} to {name};",
+             grant connect on database {database} to {name};
+             {}",
             role.made(),
             Template::TENANTS,
             schema::SCHEMA,
+            self.mark_of(&format!("database {database}")),
         );
         connection.execute(AssertSqlSafe(rights)).await.map_err(Failure::of_server)?;
         Ok(cloned)
+    }
+
+    /// Says in PostgreSQL which installation made something, as several may share a server.
+    fn mark_of(&self, what: &str) -> String {
+        self.mark.as_ref().map(|mark| format!("comment on {what} is '{mark}';")).unwrap_or_default()
     }
 
     async fn clone_template(&self, connection: &mut PgConnection, database: &str) -> Result<bool> {
         Template::ensure(self)
             .await
             .map_err(|error| Failure::passing("The template of new databases could not be made.", error))?;
-        let clone = format!("create database {database} template {} strategy wal_log", Template::name());
+        let clone =
+            format!("create database {database} template {} strategy wal_log", Template::name(self.owner()));
         match connection.execute(AssertSqlSafe(clone)).await {
             Ok(_) => Ok(true),
             // A server that lost its worker in the middle may still have finished the work.
@@ -74,6 +91,19 @@ impl Administered {
     pub async fn make_shared_database(&self, database: &str) -> Result {
         let entrance = entrance(database);
         let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
+        let foreign: Option<bool> = sqlx::query_scalar(
+            "select pg_get_userbyid(datdba) <> current_user from pg_database where datname = $1",
+        )
+        .bind(database)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(Failure::of_server)?;
+        if foreign == Some(true) {
+            return Err(Failure::lasting(
+                "The database server is used by another installation. Its operator has to correct that.",
+                format!("the database {database} belongs to another role: give the registry another name"),
+            ));
+        }
         // The last deed of those below.
         let open: bool = sqlx::query_scalar(
             "select exists (select from pg_database d, aclexplode(d.datacl) acl
@@ -133,6 +163,64 @@ impl Administered {
         tx.commit().await.map_err(Failure::of_server)
     }
 
+    /// What a tenant's own database holds; `None` when there is no such database.
+    pub async fn database_contents(&self, database: &str) -> Result<Option<Contents>> {
+        match self.connect(database).await {
+            Ok(mut inside) => {
+                let found = contents(&mut inside, None).await.map_err(Failure::of_server)?;
+                inside.close().await.map_err(Failure::of_server)?;
+                Ok(Some(found))
+            }
+            Err(error) if is_code(&error, "3D000") => Ok(None),
+            Err(error) => Err(Failure::of_server(error)),
+        }
+    }
+
+    /// The same of a tenant that has a schema only.
+    pub async fn schema_contents(&self, database: &str, schema: &str) -> Result<Option<Contents>> {
+        let mut connection = match self.shared(database).acquire().await {
+            Ok(connection) => connection,
+            Err(error) if is_code(&error, "3D000") => return Ok(None),
+            Err(error) => return Err(Failure::of_server(error)),
+        };
+        let there: bool = sqlx::query_scalar("select to_regnamespace($1) is not null")
+            .bind(schema)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(Failure::of_server)?;
+        match there {
+            false => Ok(None),
+            true => contents(&mut connection, Some(schema)).await.map(Some).map_err(Failure::of_server),
+        }
+    }
+
+    /// Whether a ready database may be handed to a church.
+    pub async fn vacancy(&self, id: &TenantId) -> Vacancy {
+        let name = id.own_name();
+        let look = async {
+            let found = self.database_contents(&name).await?;
+            let role = sqlx::query_scalar::<_, bool>("select to_regrole($1) is not null").bind(&name);
+            let role = role.fetch_one(&self.maintenance).await.map_err(Failure::of_server)?;
+            Ok::<_, Failure>(match found {
+                Some(Contents::Empty) if role => Vacancy::Vacant,
+                Some(Contents::Empty) | None => Vacancy::Missing,
+                Some(Contents::Initial | Contents::Data) => Vacancy::Occupied,
+            })
+        };
+        match timeout(INSPECTION, look).await {
+            Ok(Ok(vacancy)) => vacancy,
+            Ok(Err(failure)) => {
+                tracing::warn!(
+                    database = name,
+                    cause = failure.cause,
+                    "a ready database could not be looked at"
+                );
+                Vacancy::Unknown
+            }
+            Err(_) => Vacancy::Unknown,
+        }
+    }
+
     /// `drop role` comes last: until then a repetition finds what is left to do.
     pub async fn drop_database(&self, database: &str, role: &str) -> Result {
         for statement in [
@@ -163,6 +251,11 @@ impl Administered {
         connection.execute(AssertSqlSafe(drop)).await.map_err(Failure::of_server)?;
         Ok(())
     }
+}
+
+/// The comment on what an installation has made.
+pub fn installation_mark(id: Uuid) -> String {
+    format!("vestry {id}")
 }
 
 impl Role {

@@ -12,15 +12,17 @@ pub struct Failure {
     pub lease_lost: bool,
     /// For the operator's log.
     pub cause: String,
+    /// The registry is away or read-only, which all loops of the process notice.
+    pub of_registry: bool,
 }
 
 impl Failure {
     pub fn lasting(reason: &'static str, cause: impl ToString) -> Self {
-        Self { reason, passing: false, lease_lost: false, cause: cause.to_string() }
+        Self { reason, passing: false, lease_lost: false, cause: cause.to_string(), of_registry: false }
     }
 
     pub fn passing(reason: &'static str, cause: impl ToString) -> Self {
-        Self { reason, passing: true, lease_lost: false, cause: cause.to_string() }
+        Self { reason, passing: true, lease_lost: false, cause: cause.to_string(), of_registry: false }
     }
 
     /// In a step that talks to a database server as its administrator.
@@ -57,8 +59,10 @@ impl Failure {
 
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
-        let lease_lost = matches!(error, registry::Error::LeaseLost);
-        Self { lease_lost, ..Self::of(&error, "The registry did not answer.") }
+        use registry::Error::{LeaseLost, ReadOnly, Unavailable};
+        let lease_lost = matches!(error, LeaseLost);
+        let of_registry = matches!(error, Unavailable(_) | ReadOnly(_));
+        Self { lease_lost, of_registry, ..Self::of(&error, "The registry did not answer.") }
     }
 }
 

@@ -9,8 +9,9 @@ mod template;
 mod upgrade;
 mod worker;
 
+pub use databases::installation_mark;
 pub use servers::Servers;
 pub use steps::Tools;
 pub use template::Template;
-pub use upgrade::upgrade;
+pub use upgrade::{upgrade, vacancy};
 pub use worker::Worker;

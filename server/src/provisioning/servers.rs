@@ -1,4 +1,4 @@
-use super::failure::Failure;
+use super::{databases::installation_mark, failure::Failure};
 use identity::Secret;
 use registry::{Registry, chain, servers, servers::Server};
 use sqlx::{
@@ -37,6 +37,7 @@ struct Inner {
     others: Mutex<HashMap<Uuid, Known>>,
     /// The database in which tenants with a schema of their own live, on every server.
     shared_database: String,
+    mark: Option<String>,
 }
 
 /// A server, and the sealed way in that it was met by.
@@ -53,17 +54,27 @@ pub struct Administered {
     pub turns: Semaphore,
     /// Whether it answered when it was last asked.
     up: AtomicBool,
+    /// Comment on the databases that this installation makes.
+    pub mark: Option<String>,
 }
 
 impl Servers {
-    pub fn new(registry: Registry, secret: Secret, primary: Server, options: PgConnectOptions) -> Self {
+    pub fn new(
+        registry: Registry,
+        secret: Secret,
+        primary: Server,
+        options: PgConnectOptions,
+        installation: Option<Uuid>,
+    ) -> Self {
+        let mark = installation.map(installation_mark);
         let shared_database = format!("{}_shared", options.get_database().unwrap_or("vestry"));
         Self(Arc::new(Inner {
             registry,
             secret,
-            primary: Arc::new(Administered::new(primary, options)),
+            primary: Arc::new(Administered::new(primary, options, mark.clone())),
             others: Mutex::default(),
             shared_database,
+            mark,
         }))
     }
 
@@ -146,7 +157,10 @@ impl Servers {
             match options {
                 Some(options) => {
                     let id = server.id;
-                    self.known().insert(id, (sealed, Arc::new(Administered::new(server, options))));
+                    self.known().insert(
+                        id,
+                        (sealed, Arc::new(Administered::new(server, options, self.0.mark.clone()))),
+                    );
                 }
                 None => tracing::warn!(server = server.name, "sealed with another secret key: add it again"),
             }
@@ -160,7 +174,7 @@ impl Servers {
 }
 
 impl Administered {
-    fn new(server: Server, options: PgConnectOptions) -> Self {
+    fn new(server: Server, options: PgConnectOptions, mark: Option<String>) -> Self {
         // A statement may hold what a password is checked against.
         let options = options
             .disable_statement_logging()
@@ -173,6 +187,7 @@ impl Administered {
             maintenance,
             shared: Mutex::default(),
             turns: Semaphore::new(TURNS),
+            mark,
             up: AtomicBool::new(true),
         }
     }
@@ -183,6 +198,11 @@ impl Administered {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || pool(2, self.options.clone().database(database));
         shared.entry(database.to_owned()).or_insert_with(open).clone()
+    }
+
+    /// The role that owns what this installation makes here.
+    pub fn owner(&self) -> &str {
+        self.options.get_username()
     }
 
     /// Connects to one database as the owner of its tables.

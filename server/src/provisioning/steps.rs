@@ -5,7 +5,7 @@ use crate::{installation::Installation, lease::Lost};
 use identity::{Founder, Identity, Secret};
 use registry::{
     Registry,
-    ready::{self, Edition, Planned},
+    ready::{self, Edition, Planned, Vacancy},
     runs::{self, Claimed, Step},
     tenants::{self, Isolation, Placement, Tenant},
 };
@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tenant::{office, schema};
+use tenant::{contents::Contents, office, schema};
 
 pub type Result<T = ()> = std::result::Result<T, Failure>;
 
@@ -80,12 +80,40 @@ impl Tools {
         if let Some(placement) = &tenant.placement {
             let server = self.servers.find(placement.server.id).await?;
             let role = tenant.id.own_name();
+            let contents = match tenant.isolation {
+                Isolation::Database => server.database_contents(&placement.database).await?,
+                Isolation::Schema => server.schema_contents(&placement.database, &placement.schema).await?,
+            };
+            // The registry may have been restored from a dump made before the run succeeded.
+            if contents == Some(Contents::Data) {
+                tracing::warn!(
+                    tenant = %tenant.id,
+                    "a failed signup is not undone: its database holds data. vestry tenants retry opens it"
+                );
+                return Ok(runs::keep_abandoned(&self.registry, run).await?);
+            }
+            runs::renew(&self.registry, run).await?;
             match tenant.isolation {
                 Isolation::Database => server.drop_database(&placement.database, &role).await?,
                 Isolation::Schema => server.drop_schema(placement, &role).await?,
             }
         }
         Ok(runs::forget(&self.registry, run).await?)
+    }
+
+    /// Forgets what stands ready in the registry only: after the registry was restored from a dump, say.
+    pub async fn check_ready(&self) -> Result {
+        for (id, server_id, is_tenant) in ready::standing(&self.registry).await? {
+            let Ok(server) = self.servers.find(server_id).await else { continue };
+            let vacancy = match is_tenant {
+                true => Vacancy::Occupied,
+                false => server.vacancy(&id).await,
+            };
+            if matches!(vacancy, Vacancy::Occupied | Vacancy::Missing) {
+                ready::forget_unfit(&self.registry, &id, vacancy).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes one more database that stands ready; false when there are enough.
@@ -107,11 +135,15 @@ impl Tools {
         }
         server.warm(&name).await?;
         match ready::made(&self.registry, planned).await {
-            // It took so long that another worker removes it. What this one has made since then is removed here.
+            // It took so long that another worker has removed it, perhaps before it was made: it was never ready, so
+            // nobody can have taken it.
             Err(registry::Error::LeaseLost) => {
                 metrics::counter!("vestry_leases_lost_total", "kind" => "ready").increment(1);
                 tracing::warn!(database = name, "another worker removes the ready database");
-                self.remove(planned).await.map(|()| true)
+                if server.database_contents(&name).await? == Some(Contents::Empty) {
+                    server.drop_database(&name, &name).await?;
+                }
+                Ok(true)
             }
             made => Ok(made.map(|()| true)?),
         }
@@ -131,9 +163,21 @@ impl Tools {
         }
     }
 
+    /// Drops its database, unless that is in use: a restored registry may list one that has found its church since.
     async fn remove(&self, planned: &Planned) -> Result {
         let name = planned.id.own_name();
-        self.servers.find(planned.server_id).await?.drop_database(&name, &name).await?;
+        let server = self.servers.find(planned.server_id).await?;
+        let contents = server.database_contents(&name).await?;
+        if planned.is_tenant || matches!(contents, Some(Contents::Initial | Contents::Data)) {
+            tracing::warn!(database = name, "a ready database is in use and was forgotten, not dropped");
+            return Ok(ready::forget(&self.registry, planned).await?);
+        }
+        match ready::renew(&self.registry, planned).await {
+            // Another worker removes it.
+            Err(registry::Error::LeaseLost) => return Ok(()),
+            renewed => renewed?,
+        }
+        server.drop_database(&name, &name).await?;
         Ok(ready::forget(&self.registry, planned).await?)
     }
 }

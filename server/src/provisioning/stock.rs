@@ -1,4 +1,5 @@
 use super::steps::Tools;
+use crate::quiet::warn_outage;
 use chrono::Utc;
 use registry::{
     changes::{Change, Subscription},
@@ -14,9 +15,16 @@ const LOOK_AROUND: Duration = Duration::from_secs(5);
 /// Keeps as many databases ready as are wanted, and removes those that are of no use any more. It
 /// works only while no church waits, and never on two at a time.
 pub async fn keep(tools: Tools, mut changes: Subscription, stop: CancellationToken) {
+    if let Err(failure) = tools.check_ready().await {
+        tracing::warn!(error = %failure.cause, "ready databases could not be compared with their servers");
+    }
     while !stop.is_cancelled() {
         let pause = match work(&tools).await {
             Ok(pause) => pause,
+            Err(failure) if failure.of_registry => {
+                warn_outage(&failure.cause, "ready databases could not be kept up");
+                LOOK_AROUND
+            }
             Err(failure) => {
                 tracing::warn!(error = %failure.cause, "ready databases could not be kept up");
                 LOOK_AROUND

@@ -12,10 +12,13 @@ impl Template {
     /// that database. So a clone needs no rights written into it.
     pub const TENANTS: &str = "vestry_tenants";
 
-    /// The name carries how it is made, version and content, so that nobody clones one made otherwise.
-    pub fn name() -> String {
+    /// The name carries how it is made, version and content, so that nobody clones one made otherwise; and its owner,
+    /// as the tables of a clone belong to whoever owns those of the template.
+    pub fn name(owner: &str) -> String {
         const MADE: u32 = 2;
-        format!("vestry_template_{MADE}_{}", schema::edition())
+        let digest = ring::digest::digest(&ring::digest::SHA256, owner.as_bytes());
+        let owner: String = digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("vestry_template_{MADE}_{}_{owner}", schema::edition())
     }
 
     /// Makes the template unless it is there. Any number of processes may call this at once.
@@ -25,15 +28,24 @@ impl Template {
 
     async fn build(server: &Administered) -> Result<(), String> {
         let mut connection = server.maintenance.acquire().await.map_err(words)?;
-        if Self::is_ready(&mut connection).await.map_err(words)? {
+        let name = Self::name(server.owner());
+        if Self::is_ready(&mut connection, &name).await.map_err(words)? {
             return Ok(());
+        }
+        if !Self::may_grant(&mut connection).await.map_err(words)? {
+            return Err(format!(
+                "another installation has made the role {0} on this PostgreSQL server: give each a server of its own, \
+                 or in psql as superuser: grant {0} to {1} with admin option",
+                Self::TENANTS,
+                server.owner()
+            ));
         }
         // `create database` runs in no transaction, so the lock is of the session: whatever ends this in the
         // middle, a lost lease for one, ends the session and with it the lock.
         connection.close_on_drop();
         let lock = "select pg_advisory_lock(hashtextextended('vestry template', 0))";
         connection.execute(lock).await.map_err(words)?;
-        let built = match Self::is_ready(&mut connection).await {
+        let built = match Self::is_ready(&mut connection, &name).await {
             Ok(true) => Ok(()),
             Ok(false) => Self::build_locked(server, &mut connection).await,
             Err(error) => Err(words(error)),
@@ -43,17 +55,31 @@ impl Template {
         built
     }
 
-    async fn is_ready(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
+    /// Since PostgreSQL 16 only who made a role, or was given it so, may let others have it.
+    async fn may_grant(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
         sqlx::query_scalar(
-            "select exists (select from pg_database where datname = $1 and datistemplate and not datallowconn)",
+            "select to_regrole($1) is null or current_setting('server_version_num')::integer < 160000
+                 or pg_has_role(current_user, to_regrole($1), 'usage with admin option')",
         )
-        .bind(Self::name())
+        .bind(Self::TENANTS)
+        .fetch_one(connection)
+        .await
+    }
+
+    async fn is_ready(connection: &mut sqlx::PgConnection, name: &str) -> sqlx::Result<bool> {
+        sqlx::query_scalar(
+            "select exists (select from pg_database
+                             where datname = $1 and datistemplate and not datallowconn
+                               and pg_get_userbyid(datdba) = current_user)",
+        )
+        .bind(name)
         .fetch_one(connection)
         .await
     }
 
     async fn build_locked(server: &Administered, maintenance: &mut sqlx::PgConnection) -> Result<(), String> {
-        let (name, draft) = (Self::name(), format!("{}_draft", Self::name()));
+        let name = Self::name(server.owner());
+        let draft = format!("{name}_draft");
         let run = async |connection: &mut sqlx::PgConnection, sql: String| {
             connection.execute(AssertSqlSafe(sql)).await.map(drop).map_err(words)
         };

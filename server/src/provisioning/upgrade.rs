@@ -1,9 +1,11 @@
 use super::{Servers, failure::Failure, steps::Result};
 use registry::{
     Registry, TenantId,
+    ready::Vacancy,
     tenants::{self, Isolation},
 };
 use tenant::schema;
+use uuid::Uuid;
 
 /// Brings an open tenant's tables, made by an older binary, to the version of this one. Whether they are now.
 pub async fn upgrade(registry: Registry, servers: Servers, id: TenantId) -> bool {
@@ -18,6 +20,14 @@ pub async fn upgrade(registry: Registry, servers: Servers, id: TenantId) -> bool
         }
     }
     done.is_ok()
+}
+
+/// Looks at a ready database on its server.
+pub async fn vacancy(servers: Servers, id: TenantId, server_id: Uuid) -> Vacancy {
+    match servers.find(server_id).await {
+        Ok(server) => server.vacancy(&id).await,
+        Err(_) => Vacancy::Unknown,
+    }
 }
 
 async fn update(registry: &Registry, servers: &Servers, id: &TenantId) -> Result {

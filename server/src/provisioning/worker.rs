@@ -3,7 +3,10 @@ use super::{
     steps::{Tools, Work},
     stock,
 };
-use crate::lease::{self, Lost};
+use crate::{
+    lease::{self, Lost},
+    quiet::warn_registry,
+};
 use chrono::Utc;
 use futures::FutureExt;
 use registry::{
@@ -63,7 +66,7 @@ async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) 
                 () = time::sleep(until_due(&tools).await) => {}
             },
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "no work can be claimed");
+                warn_registry(&error, "no work can be claimed");
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = time::sleep(Duration::from_secs(1)) => {}

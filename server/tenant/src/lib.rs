@@ -28,6 +28,7 @@
 
 pub mod admins;
 pub mod branches;
+pub mod contents;
 pub mod dashboard;
 pub mod files;
 pub mod health;

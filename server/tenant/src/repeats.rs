@@ -2,7 +2,18 @@
 //! for a day.
 
 use crate::{Result, Tenant, Viewer};
+use ring::digest::{Context, SHA256};
 use uuid::Uuid;
+
+/// Digest of the parts of a request, by which it is told from any other.
+pub fn digest(parts: &[&[u8]]) -> Vec<u8> {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    context.finish().as_ref().to_vec()
+}
 
 /// A request under a key, new or repeated.
 pub struct Repeat {
@@ -45,12 +56,18 @@ pub async fn begin(tenant: &Tenant, viewer: &Viewer, key: &str, request: &[u8]) 
     Ok(Repeat { record_id: row.record_id, is_same: row.request == request, answer })
 }
 
-/// Keeps how a request was answered, and forgets what is older than a day.
+/// The keys of forms begin with this, which no `Idempotency-Key` can: it has no spaces.
+pub const FORM_PREFIX: &str = "form ";
+
+/// Keeps how a request was answered. Forgets requests of programs after a day, and forms after thirty: a browser may
+/// send a form again that stood open for weeks.
 pub async fn keep(tenant: &Tenant, viewer: &Viewer, key: &str, answer: &Answer) -> Result<()> {
     let mut connection = tenant.read(viewer).await?;
     sqlx::query!(
         "with old as (delete from idempotency_keys
-                       where created_at < now() - interval '1 day' and (admin_id, key) <> ($1, $2))
+                       where created_at < now() - case when starts_with(key, $7) then interval '30 days'
+                                                       else interval '1 day' end
+                         and (admin_id, key) <> ($1, $2))
          update idempotency_keys set status = $3, body = $4, location = $5, etag = $6
           where admin_id = $1 and key = $2 and status is null",
         viewer.admin_id,
@@ -59,6 +76,7 @@ pub async fn keep(tenant: &Tenant, viewer: &Viewer, key: &str, answer: &Answer) 
         answer.body,
         answer.location,
         answer.etag,
+        FORM_PREFIX,
     )
     .execute(&mut *connection)
     .await?;

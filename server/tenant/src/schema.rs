@@ -1,5 +1,6 @@
 //! The shape of a tenant's tables, and who may use them.
 
+use crate::members;
 use sqlx::{
     AssertSqlSafe, Executor, PgTransaction,
     migrate::{MigrateError, Migrator},
@@ -47,11 +48,12 @@ pub async fn update(
     );
     tx.execute(AssertSqlSafe(prepare)).await?;
     MIGRATIONS.run_direct(None, &mut **tx, false).await?;
+    members::refold(tx).await?;
     let grants = format!(
         "grant usage on schema {schema} to {role};
          grant select, insert, update, delete on all tables in schema {schema} to {role};
          revoke update, delete on {schema}.audit_log from {role};
-         revoke all on {schema}._sqlx_migrations from {role};"
+         revoke all on {schema}._sqlx_migrations, {schema}.text_folding from {role};"
     );
     tx.execute(AssertSqlSafe(grants)).await?;
     Ok(())

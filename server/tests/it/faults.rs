@@ -7,7 +7,7 @@ use crate::{
         fleet::Kind,
         postgres::{Postgres, Shutdown},
     },
-    harness::{Browser, Church, Registry, TestServer, sign_up, watch},
+    harness::{Browser, Church, Db, PASSWORD, Process, Program, Registry, TestServer, sign_up, watch},
 };
 use futures::future::join_all;
 use sqlx::{ConnectOptions, PgConnection};
@@ -182,4 +182,64 @@ async fn the_verdict_sees_what_is_lost_and_what_is_left_over() {
         assert_eq!(found, 1, "{finding}: {summary}");
     }
     assert_eq!(summary.verdict.lost.len(), 5, "{summary}");
+}
+
+/// As during a switch-over, or on a standby: what can be read is shown, and what cannot be written is refused in words.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_takes_no_writes_is_answered_in_words_and_logged_seldom() {
+    let registry = Registry::create().await;
+    let process = Process::configured(&registry, |command| drop(command.env_remove("RUST_LOG"))).await;
+    let browser = Browser::new(process.addr);
+    let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
+    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
+    assert_eq!(browser.post(&opening, &[("enter", "1")]).await.location(), "/");
+    browser.get("/members").await.expect(200);
+
+    let mut db = Db::open("postgres").await;
+    let database = &registry.database;
+    db.run(&format!("alter database {database} set default_transaction_read_only = on")).await;
+    let cut =
+        format!("select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '{database}'");
+    assert!(db.one::<i64>(&cut).await > 0);
+    let warnings = || {
+        let log = process.log();
+        log.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).cloned().collect::<Vec<_>>()
+    };
+    let since = Instant::now();
+    while !warnings().iter().any(|line| line.contains("read-only")) {
+        assert!(since.elapsed() < PATIENCE, "nothing is said: {:?}", warnings());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    browser.get("/members").await.expect(200);
+    let stranger = Browser::new(process.addr);
+    let fields = [("email", "ruth@example.org"), ("password", PASSWORD)];
+    let page = stranger.post("/signin", &fields).await.expect(503);
+    assert!(page.text("h1").len() > 10 && !page.header("retry-after").is_empty(), "{}", page.html);
+    let you = "/signup/you?church=Hope+Church&country=KE&timezone=Africa/Nairobi";
+    let key = stranger.get(you).await.expect(200).value("key");
+    let fields = [
+        ("key", key.as_str()),
+        ("first_name", "Ann"),
+        ("last_name", "Bell"),
+        ("email", "ann@example.org"),
+        ("password", PASSWORD),
+    ];
+    let page = stranger.post(you, &fields).await.expect(503);
+    assert!(page.text("h1").len() > 10, "{}", page.html);
+    assert_eq!(browser.post("/signout", &[]).await.expect(503).text("h1"), page.text("h1"));
+    let api = Program::new(process.addr);
+    let body = serde_json::json!({ "email": "ruth@example.org", "password": PASSWORD });
+    api.post("/api/auth/login", body).await.problem(503, "unavailable");
+
+    // All loops of the process have met it by now, most of them more than once.
+    tokio::time::sleep(Duration::from_secs(6).saturating_sub(since.elapsed())).await;
+    let read_only: Vec<_> = warnings().into_iter().filter(|line| line.contains("read-only")).collect();
+    assert!(read_only.len() <= 2, "a flood: {read_only:#?}");
+    db.run(&format!("alter database {database} reset default_transaction_read_only")).await;
+    db.one::<i64>(&cut).await;
+    let fields = [("email", "ruth@example.org"), ("password", PASSWORD)];
+    while stranger.post("/signin", &fields).await.status == 503 {
+        assert!(since.elapsed() < 2 * PATIENCE, "it stays so");
+    }
 }

@@ -60,7 +60,7 @@ async fn postgresql_itself_keeps_a_tenants_role_in_its_own_place(isolation: Isol
     let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let (ours, theirs, _) = two_churches(&server).await;
     let mut role = as_tenant(&server, &ours.tenant_id, &ours.database).await.expect("its own place opens");
-    let template = server::provisioning::Template::name();
+    let template = server::provisioning::Template::name("vestry");
     let mut closed = vec![server.registry.database.as_str(), "postgres", "template1", &template];
     match isolation {
         Isolation::Database => closed.push(&theirs.database),

@@ -102,7 +102,9 @@ async fn a_process_frozen_in_a_transaction_does_not_stop_the_others() {
 /// A registry of its own without any process, so that nobody else claims what waits in it.
 async fn open(registry: &Registry) -> registry::Registry {
     let options = registry.url.parse().expect("an address");
-    registry::Registry::open(options, 4).await.expect("it can be opened")
+    let registry = registry::Registry::connect(options, 4).await.expect("it can be reached");
+    registry.migrate().await.expect("it can be migrated");
+    registry
 }
 
 /// A run that was claimed, lost its lease, and was claimed again.
@@ -150,7 +152,7 @@ async fn a_claim_that_was_lost_is_good_for_no_write() {
 async fn a_ready_database_is_not_marked_made_while_another_worker_removes_it() {
     let created = Registry::create().await;
     let registry = &open(&created).await;
-    servers::register_primary(registry, "/nowhere", 5432).await.expect("it is known");
+    servers::register_primary(registry, "/nowhere", 5432, None).await.expect("it is known");
     let mut db = created.db().await;
     let edition = Edition { name: "test", schema_version: 1 };
     let slow = ready::plan(registry, edition, 1).await.expect("it answers").expect("one is planned");

@@ -67,7 +67,7 @@ async fn each_request_has_one_line_without_anything_of_a_person() {
     // An id that a proxy gives is kept; one that could be anything is not.
     for (given, kept) in [("proxy-1.2_3", true), ("two words", false), (&"a".repeat(65), false)] {
         let ask = |client: &reqwest::Client, base: &str| {
-            client.get(format!("{base}/signin")).header("x-request-id", given)
+            client.get(format!("{base}/members")).header("x-request-id", given)
         };
         let page = browser.request(ask).await.expect(200);
         assert_eq!(page.header("x-request-id") == given, kept, "{given}");

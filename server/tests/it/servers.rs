@@ -1,41 +1,6 @@
 //! Several database servers: real PostgreSQL clusters beside that of the registry.
 
-use crate::harness::{Church, Registry, TestServer, command, sign_up, watch};
-use embedded::{Cluster, Passwords};
-use std::os::unix::fs::PermissionsExt;
-
-/// One more PostgreSQL server, for one test.
-struct Other {
-    cluster: Option<Cluster>,
-    folder: tempfile::TempDir,
-}
-
-impl Other {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        // As root, PostgreSQL runs as another user, who has to be able to enter.
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
-        let mut other = Self { cluster: None, folder };
-        other.run().await;
-        other
-    }
-
-    async fn run(&mut self) {
-        let passwords = Passwords { superuser: "throwaway".into(), vestry: "throwaway".into() };
-        let cluster = Cluster::start(self.folder.path(), &passwords).await;
-        self.cluster = Some(cluster.unwrap_or_else(|error| panic!("{error}")));
-    }
-
-    async fn stop(&mut self) {
-        self.cluster.take().expect("it runs").stop().await;
-    }
-
-    fn url(&self) -> String {
-        let cluster = self.cluster.as_ref().expect("it runs");
-        let host = cluster.socket_dir().to_str().expect("a path").replace('/', "%2F");
-        format!("postgres://vestry:throwaway@{host}:{}/postgres", cluster.port())
-    }
-}
+use crate::harness::{Church, Other, Registry, TestServer, command, sign_up, watch};
 
 async fn add(registry: &Registry, name: &str, url: &str, region: &str, more: &[&str]) -> String {
     let arguments = [&["servers", "add", name, "--url", url, "--region", region], more].concat();
@@ -119,6 +84,27 @@ async fn a_full_or_draining_server_takes_no_more_churches() {
     assert_eq!((&listed[1]["name"], &listed[1]["state"]), (&"oslo".into(), &"draining".into()));
     assert_eq!(listed[1]["tenants"], 2);
     assert!(!json.contains("throwaway"), "no secret is shown");
+    // It can be opened again, and a new password alone does not do that, nor anything else.
+    let said =
+        command(&registry, &["servers", "add", "oslo", "--url", &other.url()]).await.expect("it is there");
+    assert_eq!(said, "oslo is changed. It still takes no churches: vestry servers open oslo\n");
+    let kept =
+        "select state || ' ' || region || ' ' || max_tenants from database_servers where name = 'oslo'";
+    assert_eq!(db.one::<String>(kept).await, "draining local 9");
+    let said = command(&registry, &["servers", "open", "oslo"]).await.expect("it is there");
+    assert_eq!(said, "oslo takes churches again.\n");
+    assert_eq!(db.one::<String>(kept).await, "open local 9");
+    for (verb, state) in [("drain", "draining"), ("undrain", "open")] {
+        command(&registry, &["servers", verb, "primary"]).await.expect("it is there");
+        let primary = "select state from database_servers where name = 'primary'";
+        assert_eq!(db.one::<String>(primary).await, state);
+    }
+    let said = command(&registry, &["servers", "open", "nowhere"]).await.expect_err("it is not there");
+    assert_eq!(said, "vestry: nowhere is no server here: vestry servers list shows them\n");
+    // One PostgreSQL under two names would have twice its room.
+    let said =
+        command(&registry, &["servers", "add", "bergen", "--url", &other.url()]).await.expect_err("taken");
+    assert_eq!(said, "vestry: oslo has this address already: one PostgreSQL server is one server here\n");
     let stored: Vec<u8> = db.one("select administrator from database_servers where name = 'oslo'").await;
     assert!(!String::from_utf8_lossy(&stored).contains("throwaway"), "nor stored as it is");
     other.stop().await;

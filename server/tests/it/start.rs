@@ -46,6 +46,33 @@ async fn it_brings_its_own_postgresql_and_survives_being_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn its_own_postgresql_is_started_again_when_it_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Process::run(binary(folder.path())).await.unwrap_or_else(|said| panic!("{said}"));
+    let browser = Browser::new(server.addr);
+    let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
+    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
+    assert_eq!(browser.post(&opening, &[("enter", "1")]).await.location(), "/");
+    let file = folder.path().join(".vestry/postgres/postmaster.pid");
+    let number =
+        || std::fs::read_to_string(&file).ok().and_then(|text| text.lines().next().map(str::to_owned));
+    // Again and again, as when it is short of memory.
+    for _ in 0..2 {
+        let killed = number().expect("it runs");
+        let kill = Command::new("kill").args(["-KILL", &killed]).status().await.expect("kill");
+        assert!(kill.success());
+        let since = std::time::Instant::now();
+        while number().is_none_or(|now| now == killed) || browser.get("/members").await.status != 200 {
+            assert!(since.elapsed() < std::time::Duration::from_secs(60), "it stays away");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        browser.post("/branches/new", &[("name", &killed), ("timezone", "UTC")]).await.location();
+    }
+    assert!(server.terminate().await.success(), "told to stop, it stops in order");
+    assert!(number().is_none(), "and PostgreSQL with it, which is not started again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_prevents_a_start_is_said_in_a_sentence_with_the_remedy() {
     let folder = tempfile::tempdir().expect("a folder");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -7,13 +7,14 @@ use std::{
         process::CommandExt,
     },
     process::Command,
+    time::{Duration, Instant},
 };
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Uid,
 };
-use sqlx::ConnectOptions;
+use sqlx::{ConnectOptions, postgres::PgConnectOptions};
 
 use crate::support::{Process, execute, folder, lives, server_pid, start};
 
@@ -109,4 +110,64 @@ async fn a_creation_that_was_killed_is_begun_anew() {
     execute(&cluster.registry_options(), "select 1").await.unwrap();
     assert!(!half_made());
     cluster.stop().await;
+}
+
+/// Waits until a server answers.
+async fn answers(options: &PgConnectOptions) {
+    let since = Instant::now();
+    while execute(options, "select 1").await.is_err() {
+        assert!(since.elapsed() < Duration::from_secs(30), "nobody starts it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_supervised_server_that_is_killed_is_started_again() {
+    let folder = folder();
+    let cluster = start(folder.path()).await;
+    let options = cluster.registry_options();
+    execute(&options, "create table kept ()").await.unwrap();
+    let supervisor = cluster.supervise();
+    for _ in 0..2 {
+        let killed = server_pid(folder.path());
+        kill(killed, Signal::SIGKILL).unwrap();
+        // Its last processes may still answer for a moment.
+        let since = Instant::now();
+        while lives(killed) {
+            assert!(since.elapsed() < Duration::from_secs(30), "nobody waited for it");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        answers(&options).await;
+        assert_ne!(server_pid(folder.path()), killed);
+        execute(&options, "select from kept").await.unwrap();
+    }
+    let last = server_pid(folder.path());
+    supervisor.stop().await;
+    assert!(!lives(last), "told to stop, it stops it, and starts no other");
+}
+
+#[tokio::test]
+async fn a_supervising_guest_runs_the_server_when_its_owner_has_gone() {
+    let folder = folder();
+    let owner = start(folder.path()).await;
+    let guest = start(folder.path()).await;
+    let (options, first) = (guest.registry_options(), server_pid(folder.path()));
+    let supervisor = guest.supervise();
+    owner.stop().await;
+    answers(&options).await;
+    assert_ne!(server_pid(folder.path()), first);
+    let last = server_pid(folder.path());
+    supervisor.stop().await;
+    assert!(!lives(last));
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_started_again_is_given_up_with_the_reason() {
+    let folder = folder();
+    let cluster = start(folder.path()).await;
+    let mut supervisor = cluster.supervise_for(Duration::from_secs(1));
+    fs::remove_file(folder.path().join("postgres/global/pg_control")).unwrap();
+    kill(server_pid(folder.path()), Signal::SIGKILL).unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(60), supervisor.failed()).await.unwrap();
+    assert!(error.to_string().contains("pg_control"), "{error}");
 }

@@ -12,6 +12,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// What an editor writes about a branch. Texts are trimmed and not empty; phones are E.164.
@@ -126,9 +127,17 @@ pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) 
     if details.is_main {
         queries::clear_main(&mut tx, id).await?;
     }
-    if !queries::save(&mut tx, id, details, false).await.map_err(explained(RULES))? {
+    match queries::save(&mut tx, id, details, false).await.map_err(explained(RULES)) {
+        Ok(true) => {}
         // What was done above is undone with the transaction.
-        return Ok(());
+        Ok(false) => return Ok(()),
+        // The same request at the same moment was a little faster: its branch has this name.
+        Err(error @ Error::Rejected { .. }) => {
+            drop(tx);
+            let mut connection = tenant.read(&editor.0).await?;
+            return queries::find(&mut connection, id).await.map(drop).map_err(|_| error);
+        }
+        Err(error) => return Err(error),
     }
     audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(details)).await?;
     Ok(tx.commit().await?)
@@ -157,6 +166,21 @@ pub async fn change_pictured(
     let mut tx = tenant.write(editor).await?;
     let before = queries::lock(&mut tx, id).await?;
     unless_changed(seen, before.updated_at)?;
+    // What is saved without a change is not written: the version stays, and the log says nothing.
+    if before.details != *details {
+        save(&mut tx, editor, &before, details).await?;
+    }
+    let of_no_use = match picture {
+        photos::Change::Stays => None,
+        photos::Change::Awaited => return Ok(None),
+        photos::Change::Becomes(made) => photos::put(&mut tx, editor, Whose::Branch(id), made).await?,
+    };
+    tx.commit().await?;
+    Ok(of_no_use)
+}
+
+async fn save(tx: &mut PgConnection, editor: &Editor, before: &Branch, details: &Details) -> Result<()> {
+    let id = before.id;
     if before.details.is_main && !details.is_main {
         return Err(Error::Rejected {
             field: "is_main",
@@ -170,7 +194,7 @@ pub async fn change_pictured(
         });
     }
     if let Some(parent) = details.parent_id
-        && queries::is_below(&mut tx, parent, id).await?
+        && queries::is_below(tx, parent, id).await?
     {
         return Err(Error::Rejected {
             field: "parent_id",
@@ -178,17 +202,10 @@ pub async fn change_pictured(
         });
     }
     if details.is_main {
-        queries::clear_main(&mut tx, id).await?;
+        queries::clear_main(tx, id).await?;
     }
-    queries::save(&mut tx, id, details, true).await.map_err(explained(RULES))?;
-    audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
-    let of_no_use = match picture {
-        photos::Change::Stays => None,
-        photos::Change::Awaited => return Ok(None),
-        photos::Change::Becomes(made) => photos::put(&mut tx, editor, Whose::Branch(id), made).await?,
-    };
-    tx.commit().await?;
-    Ok(of_no_use)
+    queries::save(tx, id, details, true).await.map_err(explained(RULES))?;
+    audit::record(tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await
 }
 
 /// Takes a branch out of lists and choices. Its members stay with it.

@@ -58,8 +58,36 @@ impl From<Row> for Branch {
     }
 }
 
+/// The branches that a search finds; `None` for all. A church has few of them, so that they need no column that is kept
+/// folded.
+async fn found(
+    connection: &mut PgConnection,
+    viewer: &Viewer,
+    archived: bool,
+    search: &str,
+) -> Result<Option<Vec<Uuid>>> {
+    let terms = text::terms(search);
+    if terms.is_empty() {
+        return Ok(None);
+    }
+    let rows = sqlx::query!(
+        "select id, name, short_code, city
+           from branches
+          where (archived_at is not null) = $1 and ($2::uuid[] is null or id = any ($2))",
+        archived,
+        viewer.branches.as_deref(),
+    )
+    .fetch_all(connection)
+    .await?;
+    let found = rows.into_iter().filter(|row| {
+        let texts = [Some(row.name.as_str()), row.short_code.as_deref(), row.city.as_deref()];
+        text::matches(&terms, texts.into_iter().flatten())
+    });
+    Ok(Some(found.map(|row| row.id).collect()))
+}
+
 pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filter) -> Result<Page> {
-    let patterns = text::patterns(&filter.search);
+    let found = found(connection, viewer, filter.archived, &filter.search).await?;
     let rows = sqlx::query_as!(
         Row,
         r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
@@ -69,12 +97,12 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
              from branches b
              left join branches p on p.id = b.parent_id
             where (b.archived_at is not null) = $1
-              and lower(concat_ws(' ', b.name, b.short_code, b.city)) like all ($2)
+              and ($2::uuid[] is null or b.id = any ($2))
               and ($3::uuid[] is null or b.id = any ($3))
             order by b.is_main desc, b.sort_order, lower(b.name), b.id
             limit $4 offset $5"#,
         filter.archived,
-        &patterns,
+        found.as_deref(),
         viewer.branches.as_deref(),
         PAGE,
         i64::from(filter.page) * PAGE,
@@ -85,10 +113,10 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
         r#"select count(*) as "count!"
              from branches b
             where (b.archived_at is not null) = $1
-              and lower(concat_ws(' ', b.name, b.short_code, b.city)) like all ($2)
+              and ($2::uuid[] is null or b.id = any ($2))
               and ($3::uuid[] is null or b.id = any ($3))"#,
         filter.archived,
-        &patterns,
+        found.as_deref(),
         viewer.branches.as_deref(),
     )
     .fetch_one(connection)
@@ -97,6 +125,7 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
 }
 
 pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice) -> Result<Vec<Branch>> {
+    let found = found(connection, viewer, false, &slice.search).await?;
     let rows = sqlx::query_as!(
         Row,
         r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
@@ -107,12 +136,12 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
              left join branches p on p.id = b.parent_id
             where b.archived_at is null
               and ($1::uuid is null or b.id > $1)
-              and lower(concat_ws(' ', b.name, b.short_code, b.city)) like all ($2)
+              and ($2::uuid[] is null or b.id = any ($2))
               and ($3::uuid[] is null or b.id = any ($3))
             order by b.id
             limit $4"#,
         slice.after,
-        &text::patterns(&slice.search),
+        found.as_deref(),
         viewer.branches.as_deref(),
         slice.limit,
     )

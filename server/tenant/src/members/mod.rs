@@ -2,6 +2,8 @@
 
 mod queries;
 
+pub(crate) use queries::refold;
+
 use crate::{
     Editor, Result, Tenant, Version, Viewer,
     audit::{self, Entry},
@@ -19,9 +21,10 @@ use uuid::Uuid;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Details {
     pub prefix: Option<String>,
-    pub first_name: String,
+    /// One of the first and the last name may be missing.
+    pub first_name: Option<String>,
     pub middle_name: Option<String>,
-    pub last_name: String,
+    pub last_name: Option<String>,
     pub suffix: Option<String>,
     pub preferred_name: Option<String>,
     pub branch_id: Uuid,
@@ -64,8 +67,8 @@ pub struct Member {
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub id: Uuid,
-    pub first_name: String,
-    pub last_name: String,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
     pub preferred_name: Option<String>,
     pub branch_name: String,
     pub status_name: String,
@@ -201,11 +204,20 @@ pub async fn change_pictured(
     tags::hold(&mut tx, &details.tags).await?;
     let before = queries::lock(&mut tx, &editor.0, id).await?;
     unless_changed(seen, before.updated_at)?;
-    queries::save(&mut tx, id, details, true).await.map_err(explained(RULES))?;
-    if before.details.tags != details.tags {
-        tags::give(&mut tx, editor, id, &details.tags).await?;
+    let retagged = !tags::are_same(&before.details.tags, &details.tags);
+    let details = Details {
+        tags: if retagged { details.tags.clone() } else { before.details.tags.clone() },
+        ..details.clone()
+    };
+    // What is saved without a change is not written: the version stays, and the log says nothing.
+    if before.details != details {
+        queries::save(&mut tx, id, &details, true).await.map_err(explained(RULES))?;
+        if retagged {
+            tags::give(&mut tx, editor, id, &details.tags).await?;
+        }
+        let entry = entry(id, "changed");
+        audit::record(&mut tx, Some(editor), entry, Some(&before.details), Some(&details)).await?;
     }
-    audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await?;
     let of_no_use = match picture {
         photos::Change::Stays => None,
         photos::Change::Awaited => return Ok(None),

@@ -7,9 +7,9 @@ use uuid::Uuid;
 struct Row {
     id: Uuid,
     prefix: Option<String>,
-    first_name: String,
+    first_name: Option<String>,
     middle_name: Option<String>,
-    last_name: String,
+    last_name: Option<String>,
     suffix: Option<String>,
     preferred_name: Option<String>,
     branch_id: Uuid,
@@ -219,6 +219,7 @@ pub async fn save(
     details: &Details,
     over: bool,
 ) -> sqlx::Result<bool> {
+    let keys = Keys::new(&details.into());
     let done = sqlx::query!(
         "insert into members (id, branch_id, status_id, household_role, prefix, first_name, middle_name,
                             last_name, suffix, preferred_name, gender, marital_status, birth_year,
@@ -263,8 +264,8 @@ pub async fn save(
         details.mobile_e164,
         details.home_phone,
         details.notes,
-        sort_name(details),
-        search_text(details),
+        keys.sort_name,
+        keys.search_text,
         over,
     )
     .execute(connection)
@@ -286,22 +287,109 @@ pub async fn set_archived(connection: &mut PgConnection, id: Uuid, archived: boo
     Ok(done.rows_affected() == 1)
 }
 
-fn sort_name(details: &Details) -> String {
-    text::fold(&format!("{} {}", details.last_name, details.first_name))
+/// What a member is sorted and found by.
+struct Keys {
+    sort_name: String,
+    search_text: String,
 }
 
-/// Phones are searched as people type them: with the code of the country, or with a zero instead.
-fn search_text(details: &Details) -> String {
-    let home: String =
-        details.home_phone.iter().flat_map(|phone| phone.chars()).filter(char::is_ascii_digit).collect();
-    let parts = [
-        Some(details.first_name.as_str()),
-        details.middle_name.as_deref(),
-        Some(details.last_name.as_str()),
-        details.preferred_name.as_deref(),
-        details.email.as_deref(),
-        details.mobile_e164.as_deref(),
-        Some(home.as_str()),
-    ];
-    text::fold(&parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+impl Keys {
+    fn new(texts: &Texts<'_>) -> Self {
+        let digits = |phone: &str| phone.chars().filter(char::is_ascii_digit).collect::<String>();
+        let phones = [texts.mobile.map(digits), texts.home_phone.map(digits)];
+        let searched = [
+            texts.prefix,
+            texts.first_name,
+            texts.middle_name,
+            texts.last_name,
+            texts.suffix,
+            texts.preferred_name,
+            texts.email,
+            phones[0].as_deref(),
+            phones[1].as_deref(),
+        ];
+        Self {
+            sort_name: text::sort_key([texts.last_name, texts.first_name].into_iter().flatten()),
+            search_text: text::search_key(searched.into_iter().flatten()),
+        }
+    }
+}
+
+/// The texts that [`Keys`] are made of.
+struct Texts<'a> {
+    prefix: Option<&'a str>,
+    first_name: Option<&'a str>,
+    middle_name: Option<&'a str>,
+    last_name: Option<&'a str>,
+    suffix: Option<&'a str>,
+    preferred_name: Option<&'a str>,
+    email: Option<&'a str>,
+    mobile: Option<&'a str>,
+    home_phone: Option<&'a str>,
+}
+
+impl<'a> From<&'a Details> for Texts<'a> {
+    fn from(details: &'a Details) -> Self {
+        Self {
+            prefix: details.prefix.as_deref(),
+            first_name: details.first_name.as_deref(),
+            middle_name: details.middle_name.as_deref(),
+            last_name: details.last_name.as_deref(),
+            suffix: details.suffix.as_deref(),
+            preferred_name: details.preferred_name.as_deref(),
+            email: details.email.as_deref(),
+            mobile: details.mobile_e164.as_deref(),
+            home_phone: details.home_phone.as_deref(),
+        }
+    }
+}
+
+/// Folds the names of all members again if an older release did it. Run by the upgrade, in its transaction.
+pub async fn refold(connection: &mut PgConnection) -> sqlx::Result<()> {
+    const BATCH: i64 = 2_000;
+    let version = sqlx::query_scalar!("select version from text_folding").fetch_one(&mut *connection).await?;
+    if version == text::VERSION {
+        return Ok(());
+    }
+    let mut after = Uuid::nil();
+    loop {
+        let rows = sqlx::query!(
+            "select id, prefix, first_name, middle_name, last_name, suffix, preferred_name, email, mobile_e164, home_phone
+               from members where id > $1 order by id limit $2",
+            after,
+            BATCH,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some(last) = rows.last() else { break };
+        after = last.id;
+        let keys = rows.iter().map(|row| {
+            Keys::new(&Texts {
+                prefix: row.prefix.as_deref(),
+                first_name: row.first_name.as_deref(),
+                middle_name: row.middle_name.as_deref(),
+                last_name: row.last_name.as_deref(),
+                suffix: row.suffix.as_deref(),
+                preferred_name: row.preferred_name.as_deref(),
+                email: row.email.as_deref(),
+                mobile: row.mobile_e164.as_deref(),
+                home_phone: row.home_phone.as_deref(),
+            })
+        });
+        let (sort_names, search_texts): (Vec<_>, Vec<_>) =
+            keys.map(|keys| (keys.sort_name, keys.search_text)).unzip();
+        sqlx::query!(
+            "update members m
+                set sort_name = n.sort_name, search_text = n.search_text
+               from unnest($1::uuid[], $2::text[], $3::text[]) as n (id, sort_name, search_text)
+              where m.id = n.id and (m.sort_name <> n.sort_name or m.search_text <> n.search_text)",
+            &rows.iter().map(|row| row.id).collect::<Vec<_>>(),
+            &sort_names,
+            &search_texts,
+        )
+        .execute(&mut *connection)
+        .await?;
+    }
+    sqlx::query!("update text_folding set version = $1", text::VERSION).execute(connection).await?;
+    Ok(())
 }

@@ -91,6 +91,16 @@ pub async fn remove(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Ver
     Ok(tx.commit().await?)
 }
 
+/// Whether two lists name the same tags, in whatever order and case.
+pub(crate) fn are_same(one: &[String], other: &[String]) -> bool {
+    let sorted = |names: &[String]| {
+        let mut names: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
+        names.sort_unstable();
+        names
+    };
+    sorted(one) == sorted(other)
+}
+
 /// Keeps the tags with these names as they are until the transaction ends. Called before a member is locked, as
 /// renaming and removing do it in this order too.
 pub(crate) async fn hold(connection: &mut PgConnection, names: &[String]) -> Result<()> {

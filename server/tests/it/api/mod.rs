@@ -11,6 +11,7 @@ mod schemathesis;
 mod signup;
 mod tags;
 mod tokens;
+mod versions;
 
 pub use files::upload;
 

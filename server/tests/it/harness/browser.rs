@@ -141,6 +141,14 @@ impl Page {
         document.select(&selector).next()?.value().attr(name).map(str::to_owned)
     }
 
+    /// The attribute of all elements that fit.
+    pub fn attributes(&self, css: &str, name: &str) -> Vec<String> {
+        let selector = Selector::parse(css).expect("a selector");
+        let document = Html::parse_document(&self.html);
+        let found = document.select(&selector).filter_map(|element| element.value().attr(name));
+        found.map(str::to_owned).collect()
+    }
+
     /// What stands in a field of a form.
     pub fn value(&self, field: &str) -> String {
         let chosen = self.attribute(&format!("select[name={field}] option[selected]"), "value");

@@ -126,6 +126,12 @@ impl Process {
     }
 
     pub async fn configured(registry: &Registry, configure: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Self::command(registry);
+        configure(&mut command);
+        Self::run(command).await.unwrap_or_else(|said| panic!("it did not start: {said}"))
+    }
+
+    fn command(registry: &Registry) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
         command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
         command.env("VESTRY_READY_DATABASES", "0").env("VESTRY_DATA_DIR", registry.data_dir());
@@ -133,8 +139,7 @@ impl Process {
         for set in OIDC {
             command.env_remove(set);
         }
-        configure(&mut command);
-        Self::run(command).await.unwrap_or_else(|said| panic!("it did not start: {said}"))
+        command
     }
 
     /// Starts it on a free port; an error is what it said instead.
@@ -207,13 +212,22 @@ impl Process {
 
 /// Carries out an operator's command on an installation; what it prints, or else what it complains of.
 pub async fn command(registry: &Registry, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
-    command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
-    command.env("RUST_LOG", "error");
-    let output = command.args(arguments).output().await.expect("the binary can be run");
+    let output = output(registry, arguments).await;
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match output.status.success() {
         true => Ok(said(&output.stdout)),
         false => Err(said(&output.stderr)),
     }
+}
+
+/// What a command prints, whether it succeeds or not.
+pub async fn printed(registry: &Registry, arguments: &[&str]) -> String {
+    String::from_utf8_lossy(&output(registry, arguments).await.stdout).into_owned()
+}
+
+async fn output(registry: &Registry, arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vestry"));
+    command.env("VESTRY_REGISTRY_URL", &registry.url).env("VESTRY_SECRET_KEY", &registry.secret);
+    command.env("RUST_LOG", "error");
+    command.args(arguments).output().await.expect("the binary can be run")
 }
