@@ -164,6 +164,8 @@ pub enum Failure {
     TooManyAttempts {
         retry_after: Duration,
     },
+    /// More is sent at a time than is taken.
+    Busy,
     /// Not possible now, and worth trying again; the cause is for the log.
     Unavailable {
         outage: Outage,
@@ -252,7 +254,7 @@ impl Failure {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Forbidden | Self::CrossSite | Self::Suspended { .. } => StatusCode::FORBIDDEN,
             Self::Refused(status) => *status,
-            Self::TooManyAttempts { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyAttempts { .. } | Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -262,6 +264,7 @@ impl Failure {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts { retry_after } => Some(retry_after.as_secs().max(1)),
+            Self::Busy => Some(5),
             Self::Unavailable { outage, .. } => Some(outage.retry_after()),
             _ => None,
         }
@@ -306,6 +309,10 @@ impl Failure {
                 "That was too often",
                 format!("Please wait {} and try again.", human(*retry_after)),
             ),
+            Self::Busy => (
+                "Too many photos at once",
+                "Wait until the others are done, then send this one again.".into(),
+            ),
             Self::Unavailable { outage, .. } => {
                 let (heading, words) = outage.words();
                 (heading, words.into())
@@ -330,7 +337,8 @@ impl Failure {
             | Self::CrossSite
             | Self::Refused(_)
             | Self::Suspended { .. }
-            | Self::TooManyAttempts { .. } => {}
+            | Self::TooManyAttempts { .. }
+            | Self::Busy => {}
         }
     }
 

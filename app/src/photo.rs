@@ -75,7 +75,7 @@ pub async fn page(office: SignedIn, whose: Whose, errors: Errors) -> Answer {
                aria-describedby="photo-hint photo-why" aria-invalid=errors.of("photo").map(|_| "true") aria-required="true"/>
     };
     let field = Field::new("photo", "Choose a picture", "", &errors)
-        .hint("JPEG, PNG or WebP, at most 10 MB. Its middle is kept, as a square.")
+        .hint("JPEG, PNG or WebP, at most 10 MB and 40 megapixels. Its middle is kept, as a square.")
         .around(input.into_any());
     let removal = picture.map(|_| {
         view! {

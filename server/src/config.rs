@@ -4,6 +4,7 @@ use crate::{
     commands::{admins, doctor, keys, servers, tenants},
     sensitive::Sensitive,
 };
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use identity::{Jwks, Oidc};
 use std::{net::SocketAddr, num::ParseIntError, path::PathBuf, time::Duration};
@@ -129,6 +130,20 @@ pub struct Config {
     /// Its secret half.
     #[arg(long, env = "S3_SECRET_ACCESS_KEY", hide_env_values = true, global = true)]
     pub s3_secret_access_key: Option<Sensitive>,
+
+    /// How much the files and pictures of one church may have, such as 1GiB.
+    #[arg(long, env = "VESTRY_FILE_QUOTA", default_value = "1GiB", global = true)]
+    pub file_quota: ByteSize,
+
+    /// How many files and pictures one church may have.
+    #[arg(long, env = "VESTRY_FILE_QUOTA_COUNT", default_value_t = 20_000, global = true,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub file_quota_count: u32,
+
+    /// Files and pictures are refused when less than this would stay free on the disk of the data directory, such as
+    /// 512MiB. Not in a bucket.
+    #[arg(long, env = "VESTRY_MIN_FREE_DISK", default_value = "512MiB", global = true)]
+    pub min_free_disk: ByteSize,
 
     #[command(flatten)]
     pub stripe_patience: Patience,

@@ -18,6 +18,7 @@
 //! | `events` | progress as server-sent events |
 //! | `assets` | the files the browser needs, carried inside the binary |
 //! | `files` | what churches keep outside of their databases, and pictures made of it |
+//! | `body` | what clients send, read within limits |
 //! | `storage` | where that lies: object storage, or the data directory |
 //! | `budget` | this process's part of the connections |
 //! | `operator` | how the operator's program is known |

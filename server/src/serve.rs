@@ -89,9 +89,10 @@ impl Running {
         let worker = start_worker(&installation, &config, &stop).await?;
         let billing = billing::start(&config, &installation, &stop)?;
         let (registry, identity) = (installation.registry.clone(), installation.identity.clone());
-        let files = Files { registry: registry.clone(), storage };
+        let files =
+            Files::new(&config, registry.clone(), storage, identity.clone(), installation.secret.clone());
         // By processes that serve: whoever only provisions may stand where the files are not.
-        let sweep = files::sweep(files.clone(), identity.clone(), installation.secret.clone(), stop.clone());
+        let sweep = files::sweep(files.clone(), stop.clone());
         let limits = Arc::new(api::Limits::new(config.api_rate));
         let watching = [
             tokio::spawn(health::sample(registry, identity)),

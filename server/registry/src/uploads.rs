@@ -57,3 +57,50 @@ pub async fn done(registry: &Registry, due: &Due) -> Result<()> {
         .await?;
     Ok(())
 }
+
+/// A removed church whose files are to be deleted, for whoever claimed it.
+#[derive(Clone, Debug)]
+pub struct RemovedTenant {
+    pub tenant_id: TenantId,
+    /// Its files were deleted once already.
+    deleted: bool,
+}
+
+/// Claims a removed church whose files are to be deleted. It is claimed again by somebody when it is not done within
+/// `lease`. A church that is in the registry again, as after restoring a backup, keeps its files.
+pub async fn claim_removed(registry: &Registry, lease: Duration) -> Result<Option<RemovedTenant>> {
+    let row = sqlx::query!(
+        "update removed_tenants
+            set due_at = now() + $1
+          where tenant_id = (select r.tenant_id from removed_tenants r
+                              where r.due_at <= now()
+                                and not exists (select from tenants t where t.id = r.tenant_id)
+                              order by r.due_at
+                              limit 1
+                                for update skip locked)
+         returning tenant_id, deleted",
+        interval(lease),
+    )
+    .fetch_optional(&registry.pool)
+    .await?;
+    row.map(|row| Ok(RemovedTenant { tenant_id: row.tenant_id.parse()?, deleted: row.deleted })).transpose()
+}
+
+/// The church's files are deleted. They are deleted once more after `again`.
+pub async fn removed_done(registry: &Registry, removed: &RemovedTenant, again: Duration) -> Result<()> {
+    let id = removed.tenant_id.as_str();
+    if removed.deleted {
+        sqlx::query!("delete from removed_tenants where tenant_id = $1 and deleted", id)
+            .execute(&registry.pool)
+            .await?;
+    } else {
+        sqlx::query!(
+            "update removed_tenants set due_at = now() + $2, deleted = true where tenant_id = $1",
+            id,
+            interval(again),
+        )
+        .execute(&registry.pool)
+        .await?;
+    }
+    Ok(())
+}

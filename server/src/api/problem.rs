@@ -217,6 +217,7 @@ impl From<Failure> for Problem {
             Failure::Forbidden | Failure::CrossSite => "forbidden",
             Failure::Suspended { .. } => "suspended",
             Failure::TooManyAttempts { .. } => "too-many-requests",
+            Failure::Busy => "busy",
             Failure::Unavailable { outage, .. } => outage.name(),
             Failure::Internal(_) => "internal",
         };

@@ -10,6 +10,11 @@ use axum::{
 use identity::SignedIn;
 use tenant::repeats::{self, Answer};
 
+/// Marks an answer that is no good later, like an address that expires: repeated, the request makes nothing new, and is
+/// answered by what is true then.
+#[derive(Clone)]
+pub struct AnsweredAnew;
+
 /// The same POST again, under the same `Idempotency-Key` and by the same person, makes nothing new and is answered the
 /// same for a day.
 pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, Problem> {
@@ -35,6 +40,9 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
     if !response.status().is_success() {
         repeats::forget(&office.tenant, viewer, &key).await?;
+        return Ok(response);
+    }
+    if response.extensions().get::<AnsweredAnew>().is_some() {
         return Ok(response);
     }
     let (parts, body) = response.into_parts();

@@ -15,26 +15,37 @@ enum Kind {
     Text,
 }
 
-const KINDS: [(&str, Kind); 15] = [
-    ("image/jpeg", Kind::Marked),
-    ("image/png", Kind::Marked),
-    ("image/webp", Kind::Marked),
-    ("image/gif", Kind::Marked),
-    ("application/pdf", Kind::Marked),
-    ("audio/mpeg", Kind::Marked),
-    ("video/mp4", Kind::Marked),
-    ("application/zip", Kind::Archive),
-    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", Kind::Archive),
-    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", Kind::Archive),
-    ("application/vnd.openxmlformats-officedocument.presentationml.presentation", Kind::Archive),
-    ("application/vnd.oasis.opendocument.text", Kind::Archive),
-    ("text/plain", Kind::Text),
-    ("text/csv", Kind::Text),
-    ("text/vcard", Kind::Text),
+/// A type, how a file of it is recognised, and the endings that a name of it may have: the first where it has none.
+const KINDS: [(&str, Kind, &[&str]); 15] = [
+    ("image/jpeg", Kind::Marked, &["jpg", "jpeg"]),
+    ("image/png", Kind::Marked, &["png"]),
+    ("image/webp", Kind::Marked, &["webp"]),
+    ("image/gif", Kind::Marked, &["gif"]),
+    ("application/pdf", Kind::Marked, &["pdf"]),
+    ("audio/mpeg", Kind::Marked, &["mp3"]),
+    ("video/mp4", Kind::Marked, &["mp4", "m4v"]),
+    ("application/zip", Kind::Archive, &["zip"]),
+    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", Kind::Archive, &["docx"]),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", Kind::Archive, &["xlsx"]),
+    ("application/vnd.openxmlformats-officedocument.presentationml.presentation", Kind::Archive, &["pptx"]),
+    ("application/vnd.oasis.opendocument.text", Kind::Archive, &["odt"]),
+    ("text/plain", Kind::Text, &["txt", "text", "md"]),
+    ("text/csv", Kind::Text, &["csv"]),
+    ("text/vcard", Kind::Text, &["vcf", "vcard"]),
 ];
 
+fn find(content_type: &str) -> Option<(Kind, &'static [&'static str])> {
+    let found = KINDS.iter().find(|(known, ..)| *known == content_type);
+    found.map(|(_, kind, endings)| (*kind, *endings))
+}
+
 fn kind(content_type: &str) -> Option<Kind> {
-    KINDS.iter().find(|(known, _)| *known == content_type).map(|(_, kind)| *kind)
+    find(content_type).map(|(kind, _)| kind)
+}
+
+/// The endings that fit a type.
+pub fn endings(content_type: &str) -> &'static [&'static str] {
+    find(content_type).map_or(&[], |(_, endings)| endings)
 }
 
 pub fn is_known(content_type: &str) -> bool {
@@ -42,7 +53,7 @@ pub fn is_known(content_type: &str) -> bool {
 }
 
 pub fn listed() -> String {
-    KINDS.map(|(known, _)| known).join(", ")
+    KINDS.map(|(known, ..)| known).join(", ")
 }
 
 /// Whether a file that begins like this can be of that type.
@@ -64,27 +75,54 @@ fn is_text(beginning: &[u8]) -> bool {
     readable && !beginning.contains(&0)
 }
 
-/// A name without folders and signs that no file can have; `None` when nothing is left of it.
-pub fn safe_name(name: &str) -> Option<String> {
+/// Why a name is not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BadName {
+    /// Nothing is left of it.
+    Empty,
+    /// Its ending is that of another type, or the type is unknown.
+    Ending,
+}
+
+/// A name without folders and characters that no file can have, with an ending that fits the type: a computer opens a
+/// file by its ending, whatever is in it.
+pub fn safe_name(name: &str, content_type: &str) -> Result<String, BadName> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let hidden =
-        |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let plain: String = last
         .chars()
-        .filter(|c| !c.is_control() && !hidden(*c))
+        .filter(|c| !c.is_control() && !is_invisible(*c))
         .map(|c| if "<>:\"|?*".contains(c) { '_' } else { c })
         .collect();
-    let plain = plain.trim().trim_start_matches('.').trim();
+    // Windows takes no notice of points and spaces at the end.
+    let is_point = |c: char| c == '.' || c.is_whitespace();
+    let plain = plain.trim_start_matches(is_point).trim_end_matches(is_point);
     if plain.is_empty() {
-        return None;
+        return Err(BadName::Empty);
     }
+    let endings = endings(content_type);
+    let first = endings.first().ok_or(BadName::Ending)?;
+    let (stem, ending) = match plain.rsplit_once('.') {
+        Some((stem, ending)) if is_ending(ending) => match endings.contains(&&*ending.to_ascii_lowercase()) {
+            true => (stem, ending),
+            false => return Err(BadName::Ending),
+        },
+        _ => (plain, *first),
+    };
     // What is too long keeps its ending.
-    let ending =
-        plain.rsplit_once('.').map(|(_, ending)| ending).filter(|ending| ending.chars().count() <= 10);
-    let ending = ending.map(|ending| format!(".{ending}")).unwrap_or_default();
-    let stem = plain.strip_suffix(ending.as_str()).unwrap_or(plain);
-    let stem: String = stem.chars().take(NAME - ending.chars().count()).collect();
-    Some(format!("{stem}{ending}"))
+    let stem: String = stem.chars().take(NAME - 1 - ending.len()).collect();
+    Ok(format!("{stem}.{ending}"))
+}
+
+/// Of letters and digits, as types have them: in "Minutes 3. May" there is none.
+fn is_ending(ending: &str) -> bool {
+    (1..=10).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Characters that take no room or turn the direction, by which a name could look like another.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -93,21 +131,45 @@ mod tests {
 
     #[test]
     fn names_are_made_safe() {
-        for (given, safe) in [
-            ("Minutes 2026.pdf", Some("Minutes 2026.pdf")),
-            ("../../etc/passwd", Some("passwd")),
-            ("C:\\Users\\ruth\\a.txt", Some("a.txt")),
-            ("a\r\nSet-Cookie: x\0.txt", Some("aSet-Cookie_ x.txt")),
-            ("\u{202e}gpj.exe", Some("gpj.exe")),
-            (".htaccess", Some("htaccess")),
-            ("..", None),
-            (" / ", None),
-            ("Mañana – план.pdf", Some("Mañana – план.pdf")),
+        let text = "text/plain";
+        for (given, kind, safe) in [
+            ("Minutes 2026.pdf", "application/pdf", "Minutes 2026.pdf"),
+            ("../../etc/passwd", text, "passwd.txt"),
+            ("C:\\Users\\ruth\\a.txt", text, "a.txt"),
+            ("a\r\nSet-Cookie: x\0.txt", text, "aSet-Cookie_ x.txt"),
+            (".htaccess", text, "htaccess.txt"),
+            ("Mañana – план.PDF", "application/pdf", "Mañana – план.PDF"),
+            ("Minutes 3. May", "application/pdf", "Minutes 3. May.pdf"),
+            ("a.e\u{ff58}e", "image/png", "a.e\u{ff58}e.png"),
+            ("me.jpeg", "image/jpeg", "me.jpeg"),
         ] {
-            assert_eq!(safe_name(given).as_deref(), safe, "{given}");
+            assert_eq!(safe_name(given, kind).as_deref(), Ok(safe), "{given}");
         }
-        let long = safe_name(&format!("{}.pdf", "x".repeat(500))).expect("a name");
+        for (given, kind) in [("..", text), (" / ", text), ("\u{200b}", text), (". .", text)] {
+            assert_eq!(safe_name(given, kind), Err(BadName::Empty), "{given}");
+        }
+        let long = safe_name(&format!("{}.pdf", "x".repeat(500)), "application/pdf").expect("a name");
         assert_eq!((long.len(), long.ends_with(".pdf")), (NAME, true));
+    }
+
+    #[test]
+    fn an_ending_fits_the_type() {
+        for name in [
+            "a.exe",
+            "a.EXE",
+            "a.png.exe",
+            "a.exe.",
+            "a.exe ",
+            "a.exe . ",
+            "a.e\u{200b}xe",
+            "a.html",
+            "a.svg",
+            "\u{202e}gnp.exe",
+            "a.jpg",
+            "a.exe\u{a0}",
+        ] {
+            assert_eq!(safe_name(name, "image/png"), Err(BadName::Ending), "{name:?}");
+        }
     }
 
     #[test]

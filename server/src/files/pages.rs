@@ -1,24 +1,25 @@
 //! Pictures on pages: the form that sends one, and the picture itself.
 
-use super::{Error, Files, LARGEST_PICTURE, pictures};
+use super::{Error, Result, form};
 use crate::{
+    body::Incoming,
     etag::Condition,
     pages::{self, Answered, Who},
     router::AppState,
 };
 use app::{
-    answer::{Answer, Failure, Flash, Reply},
+    answer::{Answer, Failure, Flash, Outage, Reply},
     forms::Errors,
     photo,
     visit::{SignedIn, Visit},
 };
 use axum::{
     body::Body,
-    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tenant::{
     files::Place,
     photos::{self, Whose},
@@ -26,14 +27,8 @@ use tenant::{
 use tower_sessions::Session;
 use uuid::Uuid;
 
-/// What a form sent: nothing, a picture, or the wish to have none.
-#[derive(Clone)]
-enum Sent {
-    Nothing,
-    Picture(Vec<u8>),
-    Removal,
-    Wrong(&'static str),
-}
+/// What came of a form; nothing when none was sent.
+type Done = Option<Result<Flash>>;
 
 /// The page on which a picture is chosen, and taken away.
 pub fn form(
@@ -41,18 +36,17 @@ pub fn form(
 ) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static {
     move |State(state), request| {
         Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let sent = match (&parts.method, parts.extensions.get::<Session>()) {
-                (&Method::POST, Some(session)) => match state.identity.resolve(session).await {
-                    Ok(Some(_)) => read(Request::from_parts(parts.clone(), body)).await,
-                    // Nobody sends us a picture without being signed in; the page says what to do.
-                    _ => Sent::Nothing,
-                },
-                _ => Sent::Nothing,
+            let (mut parts, body) = request.into_parts();
+            let done = match parts.method {
+                Method::POST => receive(&state, &mut parts, body, whose).await,
+                _ => None,
             };
-            let files = state.files.clone();
+            let done = Arc::new(Mutex::new(done));
             let page: pages::Page = Arc::new(move |visit, _, office| match office {
-                Some(office) => Box::pin(answer(files.clone(), whose, visit, office, sent.clone())),
+                Some(office) => {
+                    let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    Box::pin(answer(whose, visit, office, done))
+                }
                 None => Box::pin(async move { Ok(pages::sign_in_first(&visit)) }),
             });
             pages::answer(state, Request::from_parts(parts, Body::empty()), page, Who::SignedIn).await
@@ -60,149 +54,141 @@ pub fn form(
     }
 }
 
-async fn answer(
-    files: Files,
-    whose: fn(Uuid) -> Whose,
-    visit: Visit,
-    office: SignedIn,
-    sent: Sent,
-) -> Answer {
-    let id = visit.record()?;
-    let whose = whose(id);
-    let editor = office.admin.editor()?;
-    let done = match sent {
-        Sent::Nothing => return photo::page(office, whose, Errors::default()).await,
-        Sent::Wrong(message) => Err(Error::Refused { field: "photo", message: message.to_owned() }),
-        Sent::Picture(bytes) => {
-            files.set_picture(&office.tenant, &editor, whose, bytes).await.map(|()| Flash::PictureSaved)
-        }
-        Sent::Removal => {
-            files.remove_picture(&office.tenant, &editor, whose).await.map(|()| Flash::PictureRemoved)
-        }
+/// Carries out what a form wants, before anything is rendered: whoever may send nothing is not listened to, and what is
+/// refused is read to its end all the same, so that browsers show the answer.
+async fn receive(state: &AppState, parts: &mut Parts, body: Body, whose: fn(Uuid) -> Whose) -> Done {
+    let mut incoming = Incoming::new(body, form::LARGEST_FORM);
+    let session = parts.extensions.get::<Session>().cloned();
+    let office = match &session {
+        Some(session) => state.identity.resolve(session).await.ok().flatten(),
+        None => None,
     };
-    match done {
-        Ok(flash) => Ok(Reply::redirect(photo::back(whose)).saying(flash)),
-        Err(Error::Refused { message, .. }) => {
-            photo::page(office, whose, Errors::one("photo", message)).await
+    let id = pages::Id::from_request_parts(parts, &()).await;
+    let done = match (office, id) {
+        (Some(office), Ok(pages::Id(id))) => {
+            Some(change(state, &office, whose(id), &parts.headers, &mut incoming).await)
         }
-        Err(Error::Tenant(error)) => Err(error.into()),
-        Err(Error::Registry(error)) => Err(error.into()),
-        Err(Error::Away(error)) => {
+        // The page says what is wrong.
+        _ => None,
+    };
+    if !matches!(done, Some(Ok(_))) {
+        incoming.drain().await;
+    }
+    done
+}
+
+async fn change(
+    state: &AppState,
+    office: &SignedIn,
+    whose: Whose,
+    headers: &HeaderMap,
+    incoming: &mut Incoming,
+) -> Result<Flash> {
+    let (files, tenant) = (&state.files, &office.tenant);
+    let editor = office.admin.editor()?;
+    photos::of_changeable(tenant, &editor, whose).await?;
+    if !form::is_multipart(headers) {
+        form::read_removal(incoming).await?;
+        files.remove_picture(tenant, &editor, whose).await?;
+        return Ok(Flash::PictureRemoved);
+    }
+    let mut slot = files.slots.acquire(tenant.id()).await.ok_or(Error::Busy)?;
+    files.need_room(form::LARGEST_FORM as u64)?;
+    files.need_quota(tenant, editor.viewer()).await?;
+    let sent = form::read_picture(&files.storage, headers, incoming).await?;
+    slot.received();
+    files.set_picture(tenant, &editor, whose, sent).await?;
+    Ok(Flash::PictureSaved)
+}
+
+async fn answer(whose: fn(Uuid) -> Whose, visit: Visit, office: SignedIn, done: Done) -> Answer {
+    let whose = whose(visit.record()?);
+    // Whoever may not change it does not see the form either.
+    office.admin.editor()?;
+    let (message, status) = match done {
+        None => return photo::page(office, whose, Errors::default()).await,
+        Some(Ok(flash)) => return Ok(Reply::redirect(photo::back(whose)).saying(flash)),
+        Some(Err(error)) => explained(error)?,
+    };
+    Ok(photo::page(office, whose, Errors::one("photo", message)).await?.with_status(status))
+}
+
+/// What is said at the field, and the status it is said with.
+fn explained(error: Error) -> std::result::Result<(String, StatusCode), Failure> {
+    let (message, status) = match error {
+        Error::Refused { message, .. } => return Ok((message, StatusCode::UNPROCESSABLE_ENTITY)),
+        Error::Tenant(error) => return Err(error.into()),
+        Error::Registry(error) => return Err(error.into()),
+        Error::Busy => return Err(Failure::Busy),
+        Error::NotUploaded | Error::InUse => return Err(Failure::NotFound),
+        Error::QuotaExceeded(quota) => {
+            let message = format!(
+                "Your church has no room for more files ({} files, {} MB). Remove photos that are not needed.",
+                quota.files,
+                quota.bytes / (1024 * 1024),
+            );
+            return Ok((message, StatusCode::INSUFFICIENT_STORAGE));
+        }
+        Error::DiskFull => (
+            "We can't store photos right now. Nothing is lost. Try again later.",
+            StatusCode::INSUFFICIENT_STORAGE,
+        ),
+        error @ (Error::Away(_) | Error::Spool(_)) => {
             tracing::error!(error = %registry::chain(&error), "a picture could not be kept");
             let message =
                 "The picture could not be kept just now. Nothing else is lost; try again in a moment.";
-            let page = photo::page(office, whose, Errors::one("photo", message)).await?;
-            Ok(page.with_status(StatusCode::SERVICE_UNAVAILABLE))
-        }
-        Err(Error::NotUploaded) => Err(Failure::NotFound),
-    }
-}
-
-/// Reads the form. Both kinds a browser can send are taken.
-async fn read(request: Request) -> Sent {
-    /// What stands around the picture.
-    const ROOM: usize = 64 * 1024;
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    let (parts, body) = match kind {
-        Some(kind) if kind.starts_with("multipart/form-data") => request.into_parts(),
-        _ => {
-            let fields = axum::body::to_bytes(request.into_body(), ROOM).await.unwrap_or_default();
-            return if fields.starts_with(b"remove=") { Sent::Removal } else { Sent::Wrong(pictures::EMPTY) };
+            (message, StatusCode::SERVICE_UNAVAILABLE)
         }
     };
-    // A form that is too large is cut off, and then it is a wrong one.
-    let Ok(bytes) = axum::body::to_bytes(body, LARGEST_PICTURE + ROOM).await else {
-        return Sent::Wrong(pictures::TOO_LARGE);
+    Ok((message.to_owned(), status))
+}
+
+pub async fn of_member(state: State<AppState>, request: Request) -> Response {
+    show(state.0, request, Whose::Member, Place::Kept).await
+}
+
+pub async fn of_member_small(state: State<AppState>, request: Request) -> Response {
+    show(state.0, request, Whose::Member, Place::Small).await
+}
+
+pub async fn of_branch(state: State<AppState>, request: Request) -> Response {
+    show(state.0, request, Whose::Branch, Place::Kept).await
+}
+
+/// A picture, for whoever may see whose it is; what else there is to say is said by a page, as everywhere.
+async fn show(state: AppState, request: Request, whose: fn(Uuid) -> Whose, place: Place) -> Response {
+    let (mut parts, _) = request.into_parts();
+    let failure = match picture(&state, &mut parts, whose, place).await {
+        Ok(response) => return response,
+        Err(failure) => failure,
     };
-    let mut whole = Request::from_parts(parts, Body::from(bytes));
-    // It is limited already.
-    DefaultBodyLimit::disable().apply(&mut whole);
-    let Ok(mut fields) = Multipart::from_request(whole, &()).await else {
-        return Sent::Wrong(pictures::NOT_A_PICTURE);
-    };
-    loop {
-        match fields.next_field().await {
-            Ok(Some(field)) if field.name() == Some("photo") => {
-                return match field.bytes().await {
-                    Ok(bytes) if bytes.is_empty() => Sent::Wrong(pictures::EMPTY),
-                    Ok(bytes) => Sent::Picture(bytes.to_vec()),
-                    Err(_) => Sent::Wrong(pictures::NOT_A_PICTURE),
-                };
-            }
-            Ok(Some(_)) => {}
-            Ok(None) => return Sent::Wrong(pictures::EMPTY),
-            Err(_) => return Sent::Wrong(pictures::NOT_A_PICTURE),
-        }
-    }
+    failure.log();
+    pages::failure(&state, parts, failure).await
 }
 
-pub async fn of_member(
-    state: State<AppState>,
-    session: Session,
-    pages::Id(id): pages::Id,
-    headers: HeaderMap,
-) -> Response {
-    show(state.0, session, Whose::Member(id), Place::Kept, &headers).await
-}
-
-pub async fn of_member_small(
-    state: State<AppState>,
-    session: Session,
-    pages::Id(id): pages::Id,
-    headers: HeaderMap,
-) -> Response {
-    show(state.0, session, Whose::Member(id), Place::Small, &headers).await
-}
-
-pub async fn of_branch(
-    state: State<AppState>,
-    session: Session,
-    pages::Id(id): pages::Id,
-    headers: HeaderMap,
-) -> Response {
-    show(state.0, session, Whose::Branch(id), Place::Kept, &headers).await
-}
-
-/// A picture, for whoever may see whose it is. A storage that is away makes it an absent one.
-async fn show(
-    state: AppState,
-    session: Session,
-    whose: Whose,
+async fn picture(
+    state: &AppState,
+    parts: &mut Parts,
+    whose: fn(Uuid) -> Whose,
     place: Place,
-    headers: &HeaderMap,
-) -> Response {
-    let office = match state.identity.resolve(&session).await {
-        Ok(Some(office)) => office,
-        Ok(None) => return StatusCode::NOT_FOUND.into_response(),
-        Err(error) => return failed(error.into()),
+) -> std::result::Result<Response, Failure> {
+    let id = pages::Id::from_request_parts(parts, &()).await;
+    let (Some(session), Ok(pages::Id(id))) = (parts.extensions.get::<Session>(), id) else {
+        return Err(Failure::NotFound);
     };
-    let id = match photos::of(&office.tenant, office.admin.viewer(), whose).await {
-        Ok(Some(id)) => id,
-        Ok(None) | Err(tenant::Error::NotFound) => return StatusCode::NOT_FOUND.into_response(),
-        Err(error) => return failed(error.into()),
-    };
+    let office = state.identity.resolve(session).await?.ok_or(Failure::NotFound)?;
+    let id = photos::of(&office.tenant, office.admin.viewer(), whose(id)).await?.ok_or(Failure::NotFound)?;
     let tag = format!("\"{id}\"");
     let kept = [(header::ETAG, tag)];
-    let known = Condition::of(headers, header::IF_NONE_MATCH);
+    let known = Condition::of(&parts.headers, header::IF_NONE_MATCH);
     if known.is_some_and(|known| known.matches_weakly(&id.to_string())) {
-        return (StatusCode::NOT_MODIFIED, kept).into_response();
+        return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
     }
-    match state.files.picture(&office.tenant, id, place).await {
-        Ok(Some(bytes)) => {
-            let mut response = (kept, bytes).into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
-            response
-        }
-        Ok(None) => StatusCode::NOT_FOUND.into_response(),
-        Err(error) => {
-            tracing::warn!(error = %registry::chain(&error), "a picture cannot be shown");
-            StatusCode::SERVICE_UNAVAILABLE.into_response()
-        }
-    }
-}
-
-/// A picture that cannot be shown has no page that says why.
-fn failed(failure: Failure) -> Response {
-    failure.log();
-    failure.status().into_response()
+    let bytes = state.files.picture(&office.tenant, id, place).await.map_err(|error| {
+        let cause = registry::chain(&error).to_string();
+        Failure::Unavailable { outage: Outage::Unreachable, cause }
+    })?;
+    let mut response = (kept, bytes.ok_or(Failure::NotFound)?).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+    Ok(response)
 }

@@ -1,19 +1,24 @@
 //! Where files lie: object storage (S3), or the data directory behind addresses of our own. Both are one `ObjectStore`;
 //! what differs is who gives out the addresses.
 
+mod folder;
 mod own;
 mod s3;
 
 pub use own::{Doors, download, upload};
 
+use folder::Folder;
+
 use crate::{Error, config::Config};
 use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
 use identity::Secret;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, local::LocalFileSystem, path::Path};
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
+use std::{fs::File, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-/// How long an address is good for.
-pub const GOOD_FOR: Duration = Duration::from_secs(15 * 60);
+/// How long an address is good for. Object storage takes one that it has been shown, whatever has happened since: a
+/// church that is suspended can be reached there for so long at most.
+pub const GOOD_FOR: Duration = Duration::from_secs(5 * 60);
 
 /// How long the storage is waited for.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -22,6 +27,12 @@ const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Storage {
     objects: Arc<dyn ObjectStore>,
     addresses: Addresses,
+    /// Where the objects are, unless in a bucket.
+    folder: Option<Folder>,
+    /// Where uploads wait that are not objects yet.
+    spool: PathBuf,
+    /// In bytes; nothing is written to the disk when less would be left.
+    min_free: u64,
 }
 
 #[derive(Clone)]
@@ -37,6 +48,8 @@ pub enum Away {
     Late,
     #[error("the storage failed")]
     Failed(#[from] object_store::Error),
+    #[error("the data directory failed")]
+    Disk(#[source] io::Error),
 }
 
 /// An address that somebody may use without signing in, for a while and for one thing.
@@ -52,19 +65,42 @@ pub struct Address {
 impl Storage {
     /// `addr` is where this server listens, for addresses of our own.
     pub fn open(config: &Config, secret: &Secret, addr: SocketAddr) -> Result<Self, Error> {
+        let min_free = config.min_free_disk.as_u64();
         if let Some((objects, signer)) = s3::open(config)? {
-            return Ok(Self { objects: Arc::new(objects), addresses: Addresses::S3(Arc::new(signer)) });
+            let addresses = Addresses::S3(Arc::new(signer));
+            let spool = std::env::temp_dir();
+            return Ok(Self { objects: Arc::new(objects), addresses, folder: None, spool, min_free });
         }
-        let folder = config.data_dir.join("files");
-        let unusable = |source| Error::DataDir { path: folder.clone(), source };
-        std::fs::create_dir_all(&folder).map_err(unusable)?;
-        let objects = LocalFileSystem::new_with_prefix(&folder)
-            .map_err(|error| unusable(std::io::Error::other(error)))?
-            .with_fsync(true);
-        let objects: Arc<dyn ObjectStore> = Arc::new(objects);
+        let root = config.data_dir.join("files");
+        let unusable = |source| Error::DataDir { path: root.clone(), source };
+        std::fs::create_dir_all(&config.data_dir).map_err(unusable)?;
+        let folder = Folder::open(root.clone()).map_err(unusable)?;
+        let objects = folder.objects().map_err(unusable)?;
+        let spool = config.data_dir.join("spool");
+        folder::make_private(&spool).map_err(unusable)?;
         let base = config.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
-        let doors = Doors::new(objects.clone(), &secret.file_key(), &base);
-        Ok(Self { objects, addresses: Addresses::Own(Arc::new(doors)) })
+        let doors = Doors::new(&secret.file_key(), &base);
+        let addresses = Addresses::Own(Arc::new(doors));
+        Ok(Self { objects, addresses, folder: Some(folder), spool, min_free })
+    }
+
+    /// Whether so many bytes can be written without filling the disk. A bucket has no end.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        if self.folder.is_none() {
+            return true;
+        }
+        match rustix::fs::statvfs(&self.spool) {
+            Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize) >= self.min_free.saturating_add(bytes),
+            Err(error) => {
+                tracing::warn!(error = %registry::chain(&error), "the free space of the disk cannot be read");
+                true
+            }
+        }
+    }
+
+    /// A file without a name, for what is being received.
+    pub fn spool(&self) -> io::Result<File> {
+        tempfile::tempfile_in(&self.spool)
     }
 
     /// Behind which our own addresses lead; none when the files lie elsewhere.
@@ -99,7 +135,17 @@ impl Storage {
     }
 
     pub async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), Away> {
-        within(self.objects.put(&Path::from(key), bytes.into())).await.map(drop)
+        self.prepare(key)?;
+        within(self.objects.put(&Path::from(key), bytes.into())).await?;
+        self.close(key)
+    }
+
+    fn prepare(&self, key: &str) -> Result<(), Away> {
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.prepare(key)).map_err(Away::Disk)
+    }
+
+    fn close(&self, key: &str) -> Result<(), Away> {
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.close(key)).map_err(Away::Disk)
     }
 
     /// The whole file; `None` when there is none.
@@ -126,6 +172,7 @@ impl Storage {
 
     /// Moves a file; false when there is none.
     pub async fn rename(&self, from: &str, to: &str) -> Result<bool, Away> {
+        self.prepare(to)?;
         let moved = within(self.objects.rename(&Path::from(from), &Path::from(to))).await;
         found(moved).map(|moved| moved.is_some())
     }
@@ -133,6 +180,21 @@ impl Storage {
     /// Deletes a file; one that is not there is fine.
     pub async fn delete(&self, key: &str) -> Result<(), Away> {
         found(within(self.objects.delete(&Path::from(key))).await).map(drop)
+    }
+
+    /// Deletes all files of a tenant.
+    pub async fn delete_all(&self, tenant_id: &str) -> Result<(), Away> {
+        if let Some(folder) = self.folder.clone() {
+            let prefix = tenant_id.to_owned();
+            let deleted = tokio::task::spawn_blocking(move || folder.delete_all(&prefix)).await;
+            return deleted.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Away::Disk);
+        }
+        let prefix = Path::from(tenant_id);
+        let mut objects = self.objects.list(Some(&prefix));
+        while let Some(object) = within(objects.try_next()).await? {
+            found(within(self.objects.delete(&object.location)).await)?;
+        }
+        Ok(())
     }
 }
 

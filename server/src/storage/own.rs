@@ -1,8 +1,11 @@
 //! Addresses of our own for files in the data directory. Each is good for one method, one file, one size and one type,
 //! and for a while; who changes any of it has an address that is good for nothing.
 
-use super::attachment;
-use crate::router::AppState;
+use super::{Away, Storage, attachment};
+use crate::{
+    body::{BodyError, Incoming},
+    router::AppState,
+};
 use axum::{
     body::Body,
     extract::{FromRequestParts, Path, Query, State},
@@ -11,14 +14,19 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectStoreExt, WriteMultipart};
+use registry::TenantId;
 use ring::hmac;
 use serde::Deserialize;
 use std::sync::Arc;
+use tenant::files::{self, File};
+use uuid::Uuid;
+
+/// How much of a file is written at a time, and how many such parts may wait for the disk.
+const PART: usize = 256 * 1024;
+const PARTS: usize = 2;
 
 pub struct Doors {
-    objects: Arc<dyn ObjectStore>,
     key: hmac::Key,
     base: String,
 }
@@ -41,9 +49,9 @@ pub struct Terms {
 }
 
 impl Doors {
-    pub fn new(objects: Arc<dyn ObjectStore>, key: &[u8], base: &str) -> Self {
+    pub fn new(key: &[u8], base: &str) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-        Self { objects, key, base: base.trim_end_matches('/').to_owned() }
+        Self { key, base: base.trim_end_matches('/').to_owned() }
     }
 
     pub fn upload_url(&self, key: &str, content_type: &str, size: i64, until: DateTime<Utc>) -> String {
@@ -117,22 +125,71 @@ impl<S: Send + Sync> FromRequestParts<S> for Signed {
 
 const NOT_OURS: Refusal = Refusal(StatusCode::FORBIDDEN, "This address was not given out by us.");
 
+#[derive(Debug)]
 pub struct Refusal(StatusCode, &'static str);
+
+const GONE: Refusal = Refusal(StatusCode::NOT_FOUND, "This file is not here any more.");
+const TOO_EARLY: Refusal = Refusal(StatusCode::BAD_REQUEST, "It ended too early.");
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, self.1).into_response()
+        let mut response = (self.0, self.1).into_response();
+        if matches!(self.0, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
     }
 }
 
-fn away(error: object_store::Error) -> Refusal {
-    tracing::error!(error = %registry::chain(&error), "a file could not be written or read");
-    Refusal(StatusCode::SERVICE_UNAVAILABLE, "The file could not be written or read just now. Try again.")
+impl From<Away> for Refusal {
+    fn from(error: Away) -> Self {
+        tracing::error!(error = %registry::chain(&error), "a file could not be written or read");
+        Self(StatusCode::SERVICE_UNAVAILABLE, "The file could not be written or read just now. Try again.")
+    }
+}
+
+impl From<object_store::Error> for Refusal {
+    fn from(error: object_store::Error) -> Self {
+        Away::from(error).into()
+    }
+}
+
+impl From<identity::Error> for Refusal {
+    fn from(error: identity::Error) -> Self {
+        match error {
+            identity::Error::Suspended { .. } => {
+                Self(StatusCode::FORBIDDEN, "This church's account is suspended. Its data is safe.")
+            }
+            identity::Error::Registry(registry::Error::NotFound) => GONE,
+            error => unavailable(&error),
+        }
+    }
+}
+
+impl From<tenant::Error> for Refusal {
+    fn from(error: tenant::Error) -> Self {
+        unavailable(&error)
+    }
+}
+
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> Refusal {
+    tracing::warn!(error = %registry::chain(error), "a file's church could not be reached");
+    Refusal(StatusCode::SERVICE_UNAVAILABLE, "This cannot be done just now. Try again.")
 }
 
 fn doors(state: &AppState) -> Result<Arc<Doors>, Refusal> {
     let nothing = Refusal(StatusCode::NOT_FOUND, "There is nothing here.");
     state.files.storage.doors().cloned().ok_or(nothing)
+}
+
+/// The file of an address that we gave out, while its church is open: an address outlives neither.
+async fn file_of(state: &AppState, key: &str) -> Result<(TenantId, File), Refusal> {
+    let mut parts = key.split('/');
+    let tenant_id: Option<TenantId> = parts.next().and_then(|id| id.parse().ok());
+    let file_id: Option<Uuid> = parts.nth(1).and_then(|id| id.parse().ok());
+    let (Some(tenant_id), Some(file_id)) = (tenant_id, file_id) else { return Err(GONE) };
+    let tenant = state.files.open(&tenant_id).await?;
+    Ok((tenant_id, files::known(&tenant, file_id).await?.ok_or(GONE)?))
 }
 
 /// Takes what was promised, as it comes, and puts it in its place when all of it is there.
@@ -142,8 +199,23 @@ pub async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let doors = doors(&state)?;
-    doors.check("PUT", &key, &terms)?;
+    let promised = terms.size.unwrap_or_default();
+    let mut incoming = Incoming::new(body, usize::try_from(promised).unwrap_or_default());
+    let done = receive(&state, &key, &terms, &headers, &mut incoming).await;
+    if done.is_err() {
+        incoming.drain().await;
+    }
+    done.map(|()| StatusCode::OK)
+}
+
+async fn receive(
+    state: &AppState,
+    key: &str,
+    terms: &Terms,
+    headers: &HeaderMap,
+    incoming: &mut Incoming,
+) -> Result<(), Refusal> {
+    doors(state)?.check("PUT", key, terms)?;
     let promised = terms.size.unwrap_or_default();
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     match header(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()) {
@@ -159,25 +231,48 @@ pub async fn upload(
     if header(header::CONTENT_TYPE) != Some(terms.content_type.as_str()) {
         return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "It is of another type than was promised."));
     }
-    let path = object_store::path::Path::from(key.as_str());
-    let mut file = WriteMultipart::new(doors.objects.put_multipart(&path).await.map_err(away)?);
+    let (tenant_id, file) = file_of(state, key).await?;
+    if file.stored_at.is_some() {
+        return Err(Refusal(StatusCode::CONFLICT, "This file was uploaded already. Promise a new one."));
+    }
+    let busy =
+        Refusal(StatusCode::TOO_MANY_REQUESTS, "Too many uploads at a time. Wait for the others to finish.");
+    let _slot = state.files.upload_slot(tenant_id.as_str()).await.ok_or(busy)?;
+    if !state.files.storage.has_room(promised) {
+        return Err(Refusal(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "Files cannot be stored right now. Try again later.",
+        ));
+    }
+    write(&state.files.storage, key, promised, incoming).await
+}
+
+async fn write(storage: &Storage, key: &str, promised: u64, incoming: &mut Incoming) -> Result<(), Refusal> {
+    storage.prepare(key)?;
+    let path = object_store::path::Path::from(key);
+    let upload = storage.objects.put_multipart(&path).await?;
+    let mut file = WriteMultipart::new_with_chunk_size(upload, PART);
     let mut sent = 0;
-    let mut body = body.into_data_stream();
-    while let Some(chunk) = body.next().await {
-        let Ok(chunk) = chunk else {
-            let _ = file.abort().await;
-            return Err(Refusal(StatusCode::BAD_REQUEST, "It ended too early."));
-        };
-        sent += chunk.len() as u64;
-        file.wait_for_capacity(2).await.map_err(away)?;
-        file.put(chunk);
+    loop {
+        match incoming.next().await {
+            Ok(Some(chunk)) => {
+                sent += chunk.len() as u64;
+                file.wait_for_capacity(PARTS).await?;
+                file.put(chunk);
+            }
+            Ok(None) if sent == promised => break,
+            Ok(None) | Err(BodyError::Incomplete) => {
+                let _ = file.abort().await;
+                return Err(TOO_EARLY);
+            }
+            Err(BodyError::TooLarge) => {
+                let _ = file.abort().await;
+                return Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "It is larger than was promised."));
+            }
+        }
     }
-    if sent != promised {
-        let _ = file.abort().await;
-        return Err(Refusal(StatusCode::BAD_REQUEST, "It ended too early."));
-    }
-    file.finish().await.map_err(away)?;
-    Ok(StatusCode::OK)
+    file.finish().await?;
+    Ok(storage.close(key)?)
 }
 
 /// Hands a file out, to be kept and not to be shown.
@@ -185,14 +280,12 @@ pub async fn download(
     State(state): State<AppState>,
     Signed(key, terms): Signed,
 ) -> Result<Response, Refusal> {
-    let doors = doors(&state)?;
-    doors.check("GET", &key, &terms)?;
+    doors(&state)?.check("GET", &key, &terms)?;
+    file_of(&state, &key).await?;
     let path = object_store::path::Path::from(key.as_str());
-    let found = match doors.objects.get(&path).await {
-        Err(object_store::Error::NotFound { .. }) => {
-            return Err(Refusal(StatusCode::NOT_FOUND, "This file is not here any more."));
-        }
-        found => found.map_err(away)?,
+    let found = match state.files.storage.objects.get(&path).await {
+        Err(object_store::Error::NotFound { .. }) => return Err(GONE),
+        found => found?,
     };
     let size = found.meta.size;
     let mut response = Body::from_stream(found.into_stream()).into_response();

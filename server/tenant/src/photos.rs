@@ -20,6 +20,8 @@ pub struct Made {
     pub id: Uuid,
     /// In bytes.
     pub size: i64,
+    /// Whether it is made of a file that was uploaded before, and has its row.
+    pub uploaded: bool,
 }
 
 /// What becomes of the picture of a record that is changed.
@@ -35,6 +37,14 @@ pub enum Change {
 /// The file with the picture, if there is one.
 pub async fn of(tenant: &Tenant, viewer: &Viewer, whose: Whose) -> Result<Option<Uuid>> {
     find(&mut *tenant.read(viewer).await?, viewer, whose).await
+}
+
+/// The same for whoever is going to change it: refused to those who may not, before anything is sent or stored.
+pub async fn of_changeable(tenant: &Tenant, editor: &Editor, whose: Whose) -> Result<Option<Uuid>> {
+    if let Whose::Branch(_) = whose {
+        editor.of_all_branches()?;
+    }
+    of(tenant, editor.viewer(), whose).await
 }
 
 /// Puts a picture in the place of the one there is, or takes that away. The file that is of no use any more, if there
@@ -79,18 +89,7 @@ pub(crate) async fn put(
         return Ok(None);
     }
     if let Some(picture) = picture {
-        sqlx::query!(
-            "insert into files (id, name, content_type, size, uploaded_by, stored_at)
-             values ($1, 'picture.jpg', 'image/jpeg', $2, $3, now())
-             on conflict (id) do update
-                set name = excluded.name, content_type = excluded.content_type, size = excluded.size,
-                    stored_at = coalesce(files.stored_at, now())",
-            picture.id,
-            picture.size,
-            editor.0.admin_id,
-        )
-        .execute(&mut *tx)
-        .await?;
+        write_file(tx, editor, picture).await?;
     }
     match whose {
         Whose::Member(id) => {
@@ -120,6 +119,32 @@ pub(crate) async fn put(
     let action = if after.is_some() { "picture set" } else { "picture removed" };
     audit::record(tx, Some(editor), Entry { entity, id, action }, before.as_ref(), after.as_ref()).await?;
     Ok(of_no_use)
+}
+
+async fn write_file(tx: &mut PgConnection, editor: &Editor, picture: Made) -> Result<()> {
+    if picture.uploaded {
+        // Whoever has removed it meanwhile has removed what is in it too.
+        let written = sqlx::query!(
+            "update files
+                set name = 'picture.jpg', content_type = 'image/jpeg', size = $2, stored_at = coalesce(stored_at, now())
+              where id = $1",
+            picture.id,
+            picture.size,
+        )
+        .execute(tx)
+        .await?;
+        return (written.rows_affected() == 1).then_some(()).ok_or(Error::NotFound);
+    }
+    sqlx::query!(
+        "insert into files (id, name, content_type, size, uploaded_by, stored_at)
+         values ($1, 'picture.jpg', 'image/jpeg', $2, $3, now())",
+        picture.id,
+        picture.size,
+        editor.0.admin_id,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 async fn find(connection: &mut PgConnection, viewer: &Viewer, whose: Whose) -> Result<Option<Uuid>> {

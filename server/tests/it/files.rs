@@ -206,6 +206,12 @@ async fn goes_up_and_comes_down(office: &Office) {
 
     assert_eq!(send(&address, &address.url, "text/csv", text.as_bytes()).await, StatusCode::OK);
     let download = office.fetch(id).await.expect("it is there");
+    let seconds = (download.expires_at - chrono::Utc::now()).num_seconds();
+    assert!((200..=300).contains(&seconds), "five minutes, also in the bucket: {seconds}");
+    if download.url.contains("X-Amz-Expires=") {
+        assert!(download.url.contains("X-Amz-Expires=300&"), "{}", download.url);
+        assert!(address.url.contains("X-Amz-Expires=300&"), "{}", address.url);
+    }
     assert!(office.lies(id, Place::Kept) && !office.lies(id, Place::Upload), "out of reach of the address");
     let answer = client().get(&download.url).send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
@@ -323,7 +329,8 @@ async fn uploads_that_never_came_are_swept_and_those_nobody_asked_for_are_kept()
     let mut registry = office.server.db().await;
     assert_eq!(registry.one::<i64>("select count(*) from uploads").await, 3);
     registry.run("update uploads set due_at = now()").await;
-    registry.until("select not exists (select from uploads)").await;
+    let tomorrow = "select count(*) = 1 and min(due_at) > now() + interval '23 hours' from uploads";
+    registry.until(tomorrow).await;
     let rows = "select string_agg(name || ' ' || (stored_at is not null), ',') from files";
     assert_eq!(office.church.db().await.one::<String>(rows).await, "b.txt true");
     assert!(office.lies(came, Place::Kept) && !office.lies(came, Place::Upload));
@@ -331,6 +338,19 @@ async fn uploads_that_never_came_are_swept_and_those_nobody_asked_for_are_kept()
         assert!(!office.lies(gone, Place::Upload) && !office.lies(gone, Place::Kept));
     }
     office.fetch(came).await.expect("it is there");
+
+    // Whatever has become nobody's picture within a day ends then; a picture stays.
+    let at = office.member().await;
+    office.choose(&format!("{at}/photo"), png(60, 60)).await.location();
+    let photo: Uuid = office.church.db().await.one("select photo_id from members").await;
+    office.church.db().await.run("update files set created_at = now() - interval '25 hours'").await;
+    registry.run("update uploads set due_at = now()").await;
+    registry.until("select not exists (select from uploads)").await;
+    let gone = office.fetch(came).await.expect_err("it has ended");
+    assert!(matches!(gone, server::files::Error::Tenant(tenant::Error::NotFound)), "{gone}");
+    assert!(!office.lies(came, Place::Kept));
+    assert!(office.lies(photo, Place::Kept) && office.lies(photo, Place::Small));
+    assert_eq!(office.church.db().await.one::<Uuid>("select id from files").await, photo);
 }
 
 async fn has_a_photo(office: &Office) {
@@ -409,14 +429,14 @@ async fn a_branch_has_a_picture() {
 async fn what_is_wrong_with_a_picture_is_said_at_its_field() {
     let office = Office::in_folder().await;
     let page = format!("{}/photo", office.member().await);
-    let huge = RgbImage::new(13_000, 10).into();
+    let huge = RgbImage::new(30_001, 10).into();
     for (bytes, why) in [
         (Vec::new(), "Choose a picture first."),
         (b"<svg/>".to_vec(), "This is not a picture we can read. Choose a JPEG, PNG or WebP file."),
         (png(60, 60)[..60].to_vec(), "This is not a picture we can read. Choose a JPEG, PNG or WebP file."),
         (
             encoded(&huge, ImageFormat::Png),
-            "The picture has too many pixels. Make it smaller, or choose another one.",
+            "The picture has more than 40 megapixels. Make it smaller, or choose another one.",
         ),
         (
             vec![0; 10 * 1024 * 1024 + 1],
@@ -427,11 +447,12 @@ async fn what_is_wrong_with_a_picture_is_said_at_its_field() {
     }
     // A header alone promises more than there is memory for.
     let mut bomb = png(60, 60);
-    bomb[16..24].copy_from_slice(&[0, 0, 0x2e, 0xe0, 0, 0, 0x2e, 0xe0]);
+    // 6,400 by 6,400 are more than 40 megapixels.
+    bomb[16..24].copy_from_slice(&[0, 0, 0x19, 0, 0, 0, 0x19, 0]);
     let sum = crc(&bomb[12..29]).to_be_bytes();
     bomb[29..33].copy_from_slice(&sum);
     let why = office.choose(&page, bomb).await.expect(422).why("photo");
-    assert_eq!(why, "The picture has too many pixels. Make it smaller, or choose another one.");
+    assert_eq!(why, "The picture has more than 40 megapixels. Make it smaller, or choose another one.");
     assert_eq!(office.count().await, 0);
     assert_eq!(office.server.db().await.one::<i64>("select count(*) from uploads").await, 0);
 }

@@ -42,3 +42,4 @@ mod tags;
 mod tenants;
 mod tokens;
 mod upgrade;
+mod uploads;

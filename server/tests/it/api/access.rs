@@ -77,7 +77,12 @@ async fn every_call_refuses(isolation: Isolation) {
     let id = member.trim_start_matches("/api/members/").to_owned();
     let snapshot = "select concat((select string_agg(m::text, ',') from members m),
                                   (select string_agg(b::text, ',') from branches b),
+                                  (select string_agg(f::text, ',') from files f),
                                   (select count(*) from audit_log))";
+    owner
+        .post("/api/files", json!({ "name": "a.txt", "contentType": "text/plain", "size": 5 }))
+        .await
+        .expect(201);
     let before: String = theirs.db().await.one(snapshot).await;
 
     let secret = Secret::new(server.registry.secret.as_bytes()).expect("long enough");

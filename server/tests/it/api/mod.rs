@@ -14,6 +14,8 @@ mod tags;
 mod tokens;
 mod versions;
 
+pub use files::upload;
+
 use crate::harness::{Program, Said};
 use serde_json::{Value, json};
 

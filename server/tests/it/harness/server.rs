@@ -193,6 +193,10 @@ impl Process {
         self.child.id().expect("it runs")
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// As the machine's owner would with `kill -9`.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("it can be killed");
