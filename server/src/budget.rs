@@ -3,14 +3,16 @@
 use crate::{installation::Installation, quiet::warn_registry};
 use registry::{
     changes::{Change, Subscription},
-    processes::{self, PRESUMED_DEAD, Process},
+    processes::{self, PRESUMED_DEAD, Part},
 };
 use std::time::Duration;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 /// How often is looked again while connections are closing.
 const CLOSING: Duration = Duration::from_millis(50);
+
+/// How often is looked again while this process has less than its share: nobody announces that a process was killed.
+const WAITING: Duration = Duration::from_millis(200);
 
 /// Agrees with the other processes of the installation, until it leaves.
 pub struct Share {
@@ -23,7 +25,8 @@ struct Party {
     registry: registry::Registry,
     identity: identity::Identity,
     budget: usize,
-    process: Process,
+    /// How many connections to each server this process has use for.
+    wanted: usize,
 }
 
 impl Share {
@@ -37,7 +40,7 @@ impl Share {
             registry: installation.registry.clone(),
             identity: installation.identity.clone(),
             budget,
-            process: Process { id: Uuid::now_v7(), wanted: wanted.min(budget) },
+            wanted: wanted.min(budget),
         };
         let changes = installation.changes.subscribe();
         party.beat().await?;
@@ -48,7 +51,7 @@ impl Share {
     pub async fn leave(self) {
         self.keeping.abort();
         self.party.identity.limit_connections(0);
-        if let Err(error) = processes::leave(&self.party.registry, self.party.process).await {
+        if let Err(error) = processes::leave(&self.party.registry).await {
             tracing::warn!(error = %registry::chain(&error), "the part of the connection budget could not be given back");
         }
     }
@@ -63,8 +66,9 @@ impl Party {
                 () = heard(&mut changes) => {}
             }
             pause = match self.beat().await {
-                Ok(true) => CLOSING,
-                Ok(false) => PRESUMED_DEAD / 5,
+                Ok(part) if part.too_much => CLOSING,
+                Ok(part) if part.waits => WAITING,
+                Ok(_) => PRESUMED_DEAD / 5,
                 Err(error) => {
                     warn_registry(&error, "the connection budget could not be agreed on");
                     PRESUMED_DEAD / 10
@@ -73,15 +77,15 @@ impl Party {
         }
     }
 
-    /// Whether this process has still more than it should.
-    async fn beat(&self) -> Result<bool, registry::Error> {
+    async fn beat(&self) -> Result<Part, registry::Error> {
         let keep_to = |limit| {
             self.identity.lower_connections(limit);
             self.identity.connections().iter().map(|server| server.open).max().unwrap_or(0)
         };
-        let part = processes::beat(&self.registry, self.process, self.budget, keep_to).await?;
+        let part = processes::beat(&self.registry, self.wanted, self.budget, keep_to).await?;
         self.identity.limit_connections(part.limit);
-        Ok(part.too_much)
+        self.identity.set_processes(part.processes);
+        Ok(part)
     }
 }
 

@@ -45,6 +45,11 @@ pub struct Config {
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub tenant_connections: u32,
 
+    /// So many seconds pass between the signal to stop, from when /readyz is 503, and the end of answering.
+    #[arg(long, env = "VESTRY_DRAIN_SECONDS", default_value_t = 2, global = true,
+          value_parser = clap::value_parser!(u32).range(0..=300))]
+    pub drain_seconds: u32,
+
     /// How many databases stand ready on every database server for churches that sign up.
     #[arg(long, env = "VESTRY_READY_DATABASES", default_value_t = 5, global = true,
           value_parser = clap::value_parser!(u32).range(0..=1000))]

@@ -9,8 +9,15 @@ pub async fn live() -> &'static str {
     "ok"
 }
 
-/// It can answer: the registry does.
+/// Whether requests should be sent here: the registry answers, the process has connections to churches, and it is not
+/// about to stop.
 pub async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) {
+    if state.draining.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping");
+    }
+    if state.identity.connection_limit() == 0 {
+        return (StatusCode::SERVICE_UNAVAILABLE, "waiting for a share of the connection budget");
+    }
     match state.registry.ping().await {
         Ok(()) => (StatusCode::OK, "ok"),
         Err(error) => {

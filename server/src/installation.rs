@@ -1,7 +1,7 @@
 use crate::{
     Error,
     config::Config,
-    provisioning::{Servers, upgrade, vacancy},
+    provisioning::{Repairs, Servers, upgrade, vacancy},
 };
 use embedded::{Cluster, Passwords, Supervisor};
 use futures::FutureExt;
@@ -18,6 +18,7 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 use uuid::Uuid;
@@ -37,6 +38,7 @@ pub struct Installation {
     pub servers: Servers,
     /// Written into the databases that are made.
     pub id: Option<Uuid>,
+    pub repairs: Repairs,
     options: PgConnectOptions,
     postgres: Postgres,
 }
@@ -94,7 +96,8 @@ impl Installation {
         };
         let isolation = config.isolation.into();
         let id = known.map(|known| known.id);
-        let servers = Servers::new(registry.clone(), secret.clone(), primary, options.clone(), id);
+        let superuser = cluster.as_ref().map(Cluster::superuser_options);
+        let servers = Servers::new(registry.clone(), secret.clone(), primary, options.clone(), id, superuser);
         let upgrade = {
             let (registry, servers) = (registry.clone(), servers.clone());
             Box::new(move |id| upgrade(registry.clone(), servers.clone(), id).boxed())
@@ -103,9 +106,19 @@ impl Installation {
             let servers = servers.clone();
             Box::new(move |id, server_id| vacancy(servers.clone(), id, server_id).boxed())
         };
+        let repairs = Repairs {
+            registry: registry.clone(),
+            servers: servers.clone(),
+            secret: secret.clone(),
+            per_tenant: config.tenant_connections as usize,
+        };
+        let repair: tenant::Repair = {
+            let repairs = repairs.clone();
+            Arc::new(move |id| repair(repairs.clone(), id).boxed())
+        };
         let limits = config.limits();
-        let identity =
-            Identity::new(registry.clone(), secret.clone(), limits, isolation, oidc, upgrade, inspect);
+        let ways = identity::Servers { primary_tls: tenant::Tls::of(&options), upgrade, inspect, repair };
+        let identity = Identity::new(registry.clone(), secret.clone(), limits, isolation, oidc, ways);
         if access == Access::Run {
             tokio::spawn(identity.clone().follow(changes.clone()));
         }
@@ -114,7 +127,7 @@ impl Installation {
             Some(cluster) if access == Access::Run => Postgres::Supervised(cluster.supervise()),
             Some(cluster) => Postgres::Embedded(cluster),
         };
-        Ok(Self { servers, options, registry, changes, identity, secret, id, postgres })
+        Ok(Self { servers, repairs, options, registry, changes, identity, secret, id, postgres })
     }
 
     /// Brings the registry to the version of this binary; the versions that were missing.
@@ -140,7 +153,7 @@ impl Installation {
     async fn locate(config: &Config) -> Result<(Secret, Option<Cluster>, PgConnectOptions), Error> {
         match &config.registry_url {
             Some(url) => {
-                let options: PgConnectOptions = url.parse().map_err(|_| Error::RegistryUrl)?;
+                let options = tenant::connect_options(url).map_err(|_| Error::RegistryUrl)?;
                 let key = config.secret_key.as_deref().ok_or(Error::NoSecret)?;
                 Ok((Secret::new(key.as_bytes()).ok_or(Error::ShortSecret)?, None, options))
             }
@@ -180,6 +193,12 @@ impl Installation {
             Postgres::Supervised(supervisor) => supervisor.stop().await,
         }
     }
+}
+
+/// In a task of its own: a request that gives up must not leave a role half repaired.
+async fn repair(repairs: Repairs, id: String) -> bool {
+    let Ok(id) = id.parse() else { return false };
+    tokio::spawn(async move { repairs.run(&id).await }).await.unwrap_or(false)
 }
 
 /// Commands neither migrate nor guess: their queries need the tables of this release.

@@ -23,6 +23,7 @@ use leptos::prelude::LeptosOptions;
 use registry::{Registry, changes::Changes};
 use std::{ops::Deref, sync::Arc};
 use tenant::photos::Whose;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{
@@ -48,6 +49,8 @@ pub struct Parts {
     pub files: Files,
     pub limits: Arc<api::Limits>,
     pub streams: events::Streams,
+    /// The process is about to stop, and wants no new requests.
+    pub draining: CancellationToken,
 }
 
 impl From<Parts> for AppState {

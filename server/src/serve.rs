@@ -12,7 +12,7 @@ use crate::{
     installation::Installation,
     log, metrics,
     pages::leptos_options,
-    provisioning::{Template, Tools, Worker},
+    provisioning::{Servers, Template, Tools, Worker},
     router::{AppState, Parts, router},
     storage::Storage,
 };
@@ -25,9 +25,15 @@ use tokio_util::sync::CancellationToken;
 pub async fn serve(config: Config) -> Result<(), Error> {
     let told = Told::listen();
     let format = config.log;
+    let drain = std::time::Duration::from_secs(config.drain_seconds.into());
     let mut running = Running::start(config).await?;
     log::listening(format, running.addr);
     let failed = told.or_failed(&mut running.installation).await;
+    if failed.is_none() {
+        // Load balancers need a moment to see that /readyz says no before nobody answers here any more.
+        running.drain();
+        tokio::time::sleep(drain).await;
+    }
     let stopped = running.stop().await;
     failed.map_or(stopped, Err)
 }
@@ -60,6 +66,7 @@ pub struct Running {
     /// Unless churches are not billed.
     pub billing: Option<billing::Running>,
     stop: CancellationToken,
+    draining: CancellationToken,
     worker: JoinHandle<()>,
     share: Share,
     watching: [JoinHandle<()>; 4],
@@ -100,6 +107,7 @@ impl Running {
             tokio::spawn(sweep),
             tokio::spawn(api::Limits::keep_small(limits.clone())),
         ];
+        let draining = CancellationToken::new();
         let state = AppState::from(Parts {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
@@ -112,6 +120,7 @@ impl Running {
             files: files.clone(),
             limits,
             streams: Streams::new(bounds.in_all / 2, config.deadlines.stream),
+            draining: draining.clone(),
         });
         let server = Server {
             listener,
@@ -123,11 +132,17 @@ impl Running {
             stop: stop.clone(),
         };
         let server = tokio::spawn(server.run());
-        Ok(Self { addr, installation, files, billing, stop, worker, share, watching, server })
+        Ok(Self { addr, installation, files, billing, stop, draining, worker, share, watching, server })
+    }
+
+    /// From now on `/readyz` says that no more requests should come. They are answered all the same.
+    pub fn drain(&self) {
+        self.draining.cancel();
     }
 
     /// Finishes what runs, then leaves.
     pub async fn stop(self) -> Result<(), Error> {
+        self.drain();
         self.stop.cancel();
         self.watching.iter().for_each(JoinHandle::abort);
         let _ = self.server.await;
@@ -169,11 +184,24 @@ fn bounds(config: &Config) -> Bounds {
     }
 }
 
+/// Says what an operator should know of the database servers.
+async fn report(servers: Servers, registry: registry::Registry, budget: i64) {
+    let processes = registry::processes::count(&registry).await.unwrap_or(1);
+    for finding in servers.findings(budget, processes as i64).await {
+        tracing::warn!("{finding}");
+    }
+}
+
 async fn start_worker(
     installation: &Installation,
     config: &Config,
     stop: &CancellationToken,
 ) -> Result<JoinHandle<()>, Error> {
+    tokio::spawn(report(
+        installation.servers.clone(),
+        installation.registry.clone(),
+        config.connection_budget.into(),
+    ));
     Template::ensure(&installation.servers.primary()).await?;
     let worker = Worker {
         tools: Tools::of(installation, config.ready_databases),

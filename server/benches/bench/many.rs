@@ -86,7 +86,9 @@ fn place(bed: &Bed, id: &str) -> Place {
         host: bed.options.get_socket().expect("a socket").display().to_string(),
         port: bed.options.get_port(),
         database: id.own_name(),
+        schema: tenant::schema::SCHEMA.to_owned(),
         role_version: 1,
+        tls: tenant::Tls::default(),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Done {
     pub restores: usize,
     pub backends: i64,
     pub listeners: i64,
+    /// Churches that were moved to another database.
+    pub moves: usize,
 }
 
 /// Does one thing after the other, until so many processes were killed.
@@ -40,7 +42,7 @@ pub async fn kill(rig: &mut Rig, kills: usize, seed: u64) -> Done {
         }
         tokio::time::sleep(Duration::from_millis(rng.random_range(300..1000))).await;
         let post = rng.random_range(0..rig.fleet.posts.len());
-        match rng.random_range(0..20) {
+        match rng.random_range(0..22) {
             0..14 => {
                 done.kills += usize::from(rig.fleet.posts[post].signal("-KILL"));
                 if done.kills / every > done.restarts {
@@ -52,7 +54,8 @@ pub async fn kill(rig: &mut Rig, kills: usize, seed: u64) -> Done {
             }
             14..16 => done.terminations += usize::from(rig.fleet.posts[post].signal("-TERM")),
             16..18 => done.backends += rig.cut("usename = 'vestry' or usename like 'tenant\\_%'", 5).await,
-            _ => done.listeners += rig.cut(LISTENERS, 10).await,
+            18..20 => done.listeners += rig.cut(LISTENERS, 10).await,
+            _ => done.moves += usize::from(rig.move_a_church().await),
         }
     }
     done
@@ -62,6 +65,26 @@ pub async fn kill(rig: &mut Rig, kills: usize, seed: u64) -> Done {
 pub const LISTENERS: &str = "query ilike 'listen%'";
 
 impl Rig {
+    /// Moves a church, while people work in it, to another database, as OPERATIONS.md says; false when there is none.
+    pub async fn move_a_church(&self) -> bool {
+        let mut registry = self.postgres.registry().await;
+        let some = "select id, database_name from tenants where status = 'active' and isolation = 'database'
+                     order by random() limit 1";
+        let some = sqlx::query_as(some).fetch_optional(&mut registry).await.expect("it may");
+        let Some((id, old)): Option<(String, String)> = some else { return false };
+        let new = format!("tenant_{id}_{}", rand::random::<u32>());
+        // Closed first: a process that has not heard of the move fails, and writes nothing there.
+        self.postgres.run(&format!("alter database {old} with allow_connections false")).await;
+        let cut = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname =";
+        self.postgres.run(&format!("{cut} '{old}'")).await;
+        self.postgres.run(&format!("create database {new} template {old} owner vestry")).await;
+        self.postgres.run(&format!("revoke all on database {new} from public")).await;
+        self.postgres.run(&format!("grant connect on database {new} to tenant_{id}")).await;
+        self.postgres.run(&format!("update tenants set database_name = '{new}' where id = '{id}'")).await;
+        self.postgres.run(&format!("drop database {old} with (force)")).await;
+        true
+    }
+
     /// Cuts some of the connections that fit; how many.
     pub async fn cut(&self, which: &str, at_most: usize) -> i64 {
         let cut = format!(

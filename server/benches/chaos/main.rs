@@ -107,7 +107,7 @@ impl Rig {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Done { kills, terminations, restarts, restores, backends, listeners } = self.done;
+        let Done { kills, terminations, restarts, restores, backends, listeners, moves } = self.done;
         let Verdict { open, failed, found, lost } = &self.verdict;
         let lines = [
             ("processes killed", kills.to_string()),
@@ -117,6 +117,7 @@ impl fmt::Display for Summary {
             ("registry restored", restores.to_string()),
             ("connections cut", backends.to_string()),
             ("listeners cut", listeners.to_string()),
+            ("churches moved", moves.to_string()),
             ("signups accepted", self.answered.signups.len().to_string()),
             ("  open", open.to_string()),
             ("  failed with a reason", failed.to_string()),

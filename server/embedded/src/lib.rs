@@ -143,6 +143,11 @@ impl Cluster {
         self.address.options(bootstrap::ROLE, &self.passwords.vestry, bootstrap::REGISTRY)
     }
 
+    /// How the superuser connects, for what only it may do.
+    pub fn superuser_options(&self) -> PgConnectOptions {
+        self.address.options("postgres", &self.passwords.superuser, "postgres")
+    }
+
     /// Stops the server at once, ending its connections, and waits until it is gone; a guest merely leaves.
     pub async fn stop(self) {
         if let Some(postmaster) = self.postmaster {

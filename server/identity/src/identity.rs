@@ -1,5 +1,6 @@
 use crate::{
     Error, Oidc, Result, Secret, SessionStore,
+    cache::Cache,
     events::in_tenant,
     keys::Keys,
     limits::Limits,
@@ -8,13 +9,18 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use moka::future::Cache;
+use moka::future::Cache as Attempts;
 use registry::{
     Registry, TenantId, changes::Change, changes::Changes, tenants, tenants::Isolation, tenants::Status,
 };
 use serde::{Deserialize, Serialize};
-use std::{ops::Deref, sync::Arc, time::Duration};
-use tenant::{Place, Pools, Tenant, admins, admins::Admin};
+use std::{
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tenant::{Place, Pools, Repair, Tenant, Tls, admins, admins::Admin};
 use tower_sessions::Session;
 use uuid::Uuid;
 
@@ -27,6 +33,15 @@ pub type Upgrade = Box<dyn Fn(TenantId) -> BoxFuture<'static, bool> + Send + Syn
 
 /// Looks at a ready database on its server, as whoever administers that.
 pub type Inspect = Box<registry::ready::Inspect>;
+
+/// What the administrator of the database servers brings along.
+pub struct Servers {
+    /// The TLS settings of the registry's URL, which hold for the tenants of that server.
+    pub primary_tls: Tls,
+    pub upgrade: Upgrade,
+    pub inspect: Inspect,
+    pub repair: Repair,
+}
 
 /// Turns sessions and tokens into tenants; cheap to clone.
 #[derive(Clone)]
@@ -43,7 +58,10 @@ pub struct Inner {
     upgrade: Upgrade,
     pub(crate) inspect: Inspect,
     /// Tenants whose tables were brought up to date a moment ago.
-    upgraded: Cache<TenantId, ()>,
+    upgraded: Attempts<TenantId, ()>,
+    primary_tls: Tls,
+    /// The TLS settings of the other servers, and the sealed URL that each came from.
+    other_tls: Mutex<HashMap<Uuid, (Vec<u8>, Tls)>>,
     sessions: SessionStore,
     tenants: Cache<TenantId, Arc<tenants::Tenant>>,
     admins: Cache<(String, Uuid), Admin>,
@@ -117,20 +135,21 @@ impl Identity {
         limits: tenant::Limits,
         isolation: Isolation,
         oidc: Option<Oidc>,
-        upgrade: Upgrade,
-        inspect: Inspect,
+        servers: Servers,
     ) -> Self {
         Self(Arc::new(Inner {
             passwords: Passwords::new(),
             limits: Limits::new(),
-            pools: Pools::new(secret.tenant_roles(), limits),
-            upgrade,
-            inspect,
-            upgraded: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+            pools: Pools::new(secret.tenant_roles(), limits, servers.repair),
+            upgrade: servers.upgrade,
+            inspect: servers.inspect,
+            primary_tls: servers.primary_tls,
+            other_tls: Mutex::default(),
+            upgraded: Attempts::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
             sessions: SessionStore::new(registry.clone()),
-            tenants: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
-            admins: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
-            families: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+            tenants: Cache::new(100_000, BELIEVED),
+            admins: Cache::new(100_000, BELIEVED),
+            families: Cache::new(100_000, BELIEVED),
             keys: Keys::new(),
             oidc,
             registry,
@@ -169,23 +188,17 @@ impl Identity {
         };
         let tenant = self.open_tenant(&known).await?;
         let key = (tenant_id.to_string(), admin_id);
-        let admin = match self.admins.get(&key).await {
-            Some(admin) => admin,
-            None => match admins::enter(&tenant, admin_id).await {
-                Ok(admin) => {
-                    self.admins.insert(key, admin.clone()).await;
-                    admin
-                }
-                Err(tenant::Error::NotFound) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            },
+        let admin = match self.admins.get_or_read(&key, admins::enter(&tenant, admin_id)).await {
+            Ok(admin) => admin,
+            Err(tenant::Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
         Ok(Some(SignedIn { tenant, admin, church: Church::from(&*known) }))
     }
 
     /// The same as the church's database says now: what is kept may be of before the admin was enabled again.
     pub(crate) async fn enter_anew(&self, tenant_id: &TenantId, admin_id: Uuid) -> Result<Option<SignedIn>> {
-        self.admins.invalidate(&(tenant_id.to_string(), admin_id)).await;
+        self.admins.invalidate(&(tenant_id.to_string(), admin_id));
         self.enter(tenant_id, admin_id).await
     }
 
@@ -220,6 +233,21 @@ impl Identity {
         self.pools.lower_limit(limit);
     }
 
+    /// This process's part of each server's connection budget.
+    pub fn connection_limit(&self) -> usize {
+        self.pools.limit()
+    }
+
+    /// How many processes share the budget.
+    pub fn set_processes(&self, processes: usize) {
+        self.pools.set_processes(processes);
+    }
+
+    /// The connection limit of the role of a tenant.
+    pub fn role_limit(&self) -> i32 {
+        self.pools.role_limit()
+    }
+
     pub fn connections(&self) -> Vec<tenant::Usage> {
         self.pools.usage()
     }
@@ -236,14 +264,24 @@ impl Identity {
             match change {
                 Change::Tenant(id) => {
                     if let Ok(tenant_id) = id.parse::<TenantId>() {
-                        self.tenants.invalidate(&tenant_id).await;
+                        self.tenants.invalidate(&tenant_id);
+                        self.upgraded.invalidate(&tenant_id).await;
                     }
+                    self.forget_outside_sign_ins();
                     self.pools.forget(&id).await;
                 }
-                Change::Session(id) => self.sessions.forget(&id).await,
+                Change::Session(id) => self.sessions.forget(&id),
                 Change::TokenKeys => self.keys.forget(),
-                Change::TokenFamily(id) => self.families.invalidate(&id).await,
-                Change::Admin(tenant_id, admin_id) => self.admins.invalidate(&(tenant_id, admin_id)).await,
+                Change::TokenFamily(id) => self.families.invalidate(&id),
+                Change::Admin(tenant_id, admin_id) => {
+                    self.admins.invalidate(&(tenant_id, admin_id));
+                    self.forget_outside_sign_ins();
+                }
+                Change::OidcSubject => {
+                    if let Some(oidc) = &self.oidc {
+                        oidc.linked.invalidate_all();
+                    }
+                }
                 Change::ServerMoved => {
                     self.tenants.invalidate_all();
                     self.pools.forget_all();
@@ -255,9 +293,20 @@ impl Identity {
                     self.keys.forget();
                     self.sessions.forget_all();
                     self.pools.forget_all();
+                    self.forget_outside_sign_ins();
+                    if let Some(oidc) = &self.oidc {
+                        oidc.linked.invalidate_all();
+                    }
                 }
                 Change::Queued | Change::Run(_) | Change::Processes | Change::ReadyTaken => {}
             }
+        }
+    }
+
+    /// Which church an email opens may be another one now.
+    fn forget_outside_sign_ins(&self) {
+        if let Some(oidc) = &self.oidc {
+            oidc.admitted.invalidate_all();
         }
     }
 
@@ -274,12 +323,8 @@ impl Identity {
     }
 
     pub(crate) async fn known(&self, id: &TenantId) -> Result<Arc<tenants::Tenant>> {
-        if let Some(known) = self.tenants.get(id).await {
-            return Ok(known);
-        }
-        let known = Arc::new(tenants::find(&self.registry, id).await?);
-        self.tenants.insert(id.clone(), known.clone()).await;
-        Ok(known)
+        let find = async { Ok(Arc::new(tenants::find(&self.registry, id).await?)) };
+        self.tenants.get_or_read(id, find).await
     }
 
     pub(crate) async fn open_tenant(&self, known: &tenants::Tenant) -> Result<Tenant> {
@@ -315,7 +360,36 @@ impl Identity {
 
     async fn pooled(&self, known: &tenants::Tenant) -> Result<Tenant> {
         let placement = known.placement.as_ref().ok_or(registry::Error::NotFound)?;
-        Ok(self.pools.get(&place(known, placement)).await)
+        Ok(self.pools.get(&self.place(known, placement)?).await)
+    }
+
+    /// Where a tenant lives, in the words of the `tenant` library.
+    pub fn place(&self, known: &tenants::Tenant, placement: &tenants::Placement) -> Result<Place> {
+        Ok(Place {
+            tenant_id: known.id.to_string(),
+            host: placement.server.host.clone(),
+            port: placement.server.port,
+            database: placement.database.clone(),
+            schema: placement.schema.clone(),
+            role_version: known.role_version,
+            tls: self.tls(placement)?,
+        })
+    }
+
+    /// The TLS settings of the URL by which a server is administered.
+    fn tls(&self, placement: &tenants::Placement) -> Result<Tls> {
+        let Some(sealed) = &placement.administrator else { return Ok(self.primary_tls.clone()) };
+        let mut known = self.other_tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((by, tls)) = known.get(&placement.server.id)
+            && by == sealed
+        {
+            return Ok(tls.clone());
+        }
+        let url = self.secret.open(&placement.server.name, sealed)?;
+        let options = tenant::connect_options(&String::from_utf8_lossy(&url)).map_err(|_| Error::Sealed)?;
+        let tls = Tls::of(&options);
+        known.insert(placement.server.id, (sealed.clone(), tls.clone()));
+        Ok(tls)
     }
 
     /// Emails that were proved before the church's tables had a place to note it.
@@ -335,15 +409,4 @@ async fn keep_alive(session: &Session) -> Result<()> {
         session.insert(SEEN, today).await?;
     }
     Ok(())
-}
-
-/// The tenant's address in the words of the `tenant` library.
-pub fn place(known: &tenants::Tenant, placement: &tenants::Placement) -> Place {
-    Place {
-        tenant_id: known.id.to_string(),
-        host: placement.server.host.clone(),
-        port: placement.server.port,
-        database: placement.database.clone(),
-        role_version: known.role_version,
-    }
 }

@@ -1,6 +1,5 @@
-use crate::{Identity, Result, identity::BELIEVED};
+use crate::{Identity, Result, cache::Cache, identity::BELIEVED};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use moka::future::Cache;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -27,11 +26,11 @@ pub(crate) struct Key {
 
 impl Keys {
     pub fn new() -> Self {
-        Self { known: Cache::builder().time_to_live(BELIEVED).build(), asked: Mutex::default() }
+        Self { known: Cache::new(1, BELIEVED), asked: Mutex::default() }
     }
 
     pub fn forget(&self) {
-        self.known.invalidate_all();
+        self.known.invalidate(&());
     }
 
     /// Whether an unknown key is a reason to ask again.
@@ -55,17 +54,16 @@ impl Identity {
 
     /// The newest first: it signs.
     pub(crate) async fn token_keys(&self) -> Result<Arc<Vec<Key>>> {
-        if let Some(keys) = self.keys.known.get(&()).await {
-            return Ok(keys);
-        }
+        self.keys.known.get_or_read(&(), self.read_token_keys()).await
+    }
+
+    async fn read_token_keys(&self) -> Result<Arc<Vec<Key>>> {
         let ids = registry::tokens::keys(&self.registry, SUCCEEDED).await?;
         let keys = ids.into_iter().map(|id| {
             let secret = self.secret.token_key(&id);
             Key { id, signs: EncodingKey::from_secret(&secret), checks: DecodingKey::from_secret(&secret) }
         });
-        let keys = Arc::new(keys.collect::<Vec<_>>());
-        self.keys.known.insert((), keys.clone()).await;
-        Ok(keys)
+        Ok(Arc::new(keys.collect()))
     }
 
     /// The key of this id, which another process may have made a moment ago.
@@ -75,7 +73,7 @@ impl Identity {
         if known.is_some() || !self.keys.is_worth_asking() {
             return Ok(known);
         }
-        self.keys.known.invalidate(&()).await;
+        self.keys.forget();
         Ok(find(self.token_keys().await?))
     }
 }

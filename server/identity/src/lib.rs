@@ -22,6 +22,7 @@
 //! - Passwords are hashed with Argon2id, by as many threads as the machine has cores and no more.
 
 mod authenticate;
+mod cache;
 mod device;
 mod error;
 mod events;
@@ -40,7 +41,7 @@ mod verified_email;
 
 pub use device::Device;
 pub use error::{Error, Result};
-pub use identity::{Church, Identity, Inspect, SignedIn, Upgrade, place};
+pub use identity::{Church, Identity, Inspect, Servers, SignedIn, Upgrade};
 pub use oidc::{Jwks, Oidc};
 pub use passwords::is_guessable;
 pub use personal::PersonalToken;

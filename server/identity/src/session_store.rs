@@ -1,8 +1,7 @@
-use crate::seal::hex;
-use moka::future::Cache;
+use crate::{cache::Cache, seal::hex};
 use registry::{Error as RegistryError, Registry, sessions};
 use ring::digest::{SHA256, digest};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tower_sessions::{
     SessionStore as TowerSessionStore,
     session::{Id, Record},
@@ -23,18 +22,18 @@ pub(crate) const EPOCH: &str = "epoch";
 pub struct SessionStore {
     registry: Registry,
     /// By the digest of the id, which is all that the registry knows of it.
-    cache: Cache<String, Record>,
+    cache: Arc<Cache<String, Record>>,
 }
 
 impl SessionStore {
     pub(crate) fn new(registry: Registry) -> Self {
         // Whoever ends a session tells every process; the short life is for the case that it was not heard.
-        let cache = Cache::builder().max_capacity(50_000).time_to_live(Duration::from_secs(60)).build();
-        Self { registry, cache }
+        let cache = Cache::new(50_000, Duration::from_secs(60));
+        Self { registry, cache: Arc::new(cache) }
     }
 
-    pub(crate) async fn forget(&self, digest: &str) {
-        self.cache.invalidate(digest).await;
+    pub(crate) fn forget(&self, digest: &str) {
+        self.cache.invalidate(&digest.to_owned());
     }
 
     pub(crate) fn forget_all(&self) {
@@ -48,13 +47,15 @@ impl TowerSessionStore for SessionStore {
         while !sessions::create(&self.registry, &row(record)?).await.map_err(backend)? {
             record.id = Id::default();
         }
-        self.cache.insert(digest_of(&record.id), record.clone()).await;
+        let digest = digest_of(&record.id);
+        self.cache.replace(self.cache.begin(&digest), &digest, record);
         Ok(())
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
         let digest = digest_of(&record.id);
-        let cached = self.cache.get(&digest).await;
+        let begun = self.cache.begin(&digest);
+        let cached = self.cache.get(&digest);
         // The session layer saves again what a sign-in has just saved.
         if cached.as_ref().is_some_and(|cached| is_same(cached, record)) {
             return Ok(());
@@ -69,18 +70,19 @@ impl TowerSessionStore for SessionStore {
             saved => saved.map_err(backend)?,
         };
         match saved {
-            true => self.cache.insert(digest, record.clone()).await,
+            true => self.cache.replace(begun, &digest, record),
             // It was ended meanwhile, and stays so.
-            false => self.cache.invalidate(&digest).await,
+            false => self.cache.invalidate(&digest),
         }
         Ok(())
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
         let digest = digest_of(id);
-        if let Some(record) = self.cache.get(&digest).await {
+        if let Some(record) = self.cache.get(&digest) {
             return Ok((record.expiry_date > time::OffsetDateTime::now_utc()).then_some(record));
         }
+        let reading = self.cache.begin(&digest);
         let Some((data, expires_at)) = sessions::load(&self.registry, &digest).await.map_err(backend)? else {
             return Ok(None);
         };
@@ -90,14 +92,15 @@ impl TowerSessionStore for SessionStore {
             expiry_date: time::OffsetDateTime::from_unix_timestamp(expires_at.timestamp())
                 .map_err(|error| Error::Decode(error.to_string()))?,
         };
-        self.cache.insert(digest, record.clone()).await;
+        self.cache.store(reading, &digest, &record);
         Ok(Some(record))
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
         let digest = digest_of(id);
-        self.cache.invalidate(&digest).await;
-        sessions::delete(&self.registry, &digest).await.map_err(backend)
+        let deleted = sessions::delete(&self.registry, &digest).await.map_err(backend);
+        self.cache.invalidate(&digest);
+        deleted
     }
 }
 

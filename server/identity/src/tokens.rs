@@ -149,12 +149,11 @@ impl Identity {
             admin_id: claims.sub,
             epoch: claims.epoch,
         };
-        if self.families.get(&family.id).await.is_none() {
-            if !tokens::lives(&self.registry, family.id).await? {
-                return Err(Error::Unauthenticated);
-            }
-            self.families.insert(family.id, ()).await;
-        }
+        let lives = async {
+            let lives = tokens::lives(&self.registry, family.id).await?;
+            lives.then_some(()).ok_or(Error::Unauthenticated)
+        };
+        self.families.get_or_read(&family.id, lives).await?;
         if wanted.is_some_and(|wanted| wanted != claims.tenant_id) {
             return Err(Error::WrongTenant);
         }

@@ -17,6 +17,8 @@ pub enum Change {
     TokenKeys,
     /// An admin of a tenant was disabled, or may do other things than before.
     Admin(String, Uuid),
+    /// A subject of an outside issuer is linked to another email.
+    OidcSubject,
     /// A run waits for a worker.
     Queued,
     /// Something was written to a run.
@@ -25,7 +27,7 @@ pub enum Change {
     Processes,
     /// One of the databases that stand ready has found its church.
     ReadyTaken,
-    /// A database server is reached elsewhere now.
+    /// A database server is reached elsewhere, or in another way, now.
     ServerMoved,
     /// The connection that listens was cut: anything may have changed meanwhile.
     Unheard,
@@ -56,6 +58,7 @@ impl Changes {
                 "ready_database_taken",
                 "server_moved",
                 OPERATOR,
+                "oidc_subject_changed",
             ])
             .await?;
         let (sender, _) = broadcast::channel(1024);
@@ -164,6 +167,7 @@ impl Change {
             "processes_changed" => Self::Processes,
             "ready_database_taken" => Self::ReadyTaken,
             "server_moved" => Self::ServerMoved,
+            "oidc_subject_changed" => Self::OidcSubject,
             "provisioning_event" => Self::Run(payload.parse().ok()?),
             _ => return None,
         })

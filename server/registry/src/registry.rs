@@ -1,5 +1,6 @@
 use sqlx::{ConnectOptions, PgPool, migrate::Migrator, postgres::PgConnectOptions, postgres::PgPoolOptions};
 use std::{sync::LazyLock, time::Duration};
+use uuid::Uuid;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("../../registry-migrations");
@@ -74,12 +75,17 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) pool: PgPool,
+    /// This process, as its connections are marked.
+    pub(crate) process: Uuid,
 }
 
 impl Registry {
     /// Connects with at most `connections` connections. The tables are left as they are.
     pub async fn connect(options: PgConnectOptions, connections: u32) -> Result<Self> {
+        let process = Uuid::now_v7();
         let options = options
+            // Other processes see by it whether this one lives.
+            .application_name(&format!("vestry {process}"))
             // What a statement says is nobody's business but the database's.
             .disable_statement_logging()
             // Each statement is planned once, not anew for its first five times: what is asked for changes little.
@@ -91,7 +97,7 @@ impl Registry {
             .acquire_timeout(Duration::from_secs(5))
             .connect_with(options)
             .await?;
-        Ok(Self { pool })
+        Ok(Self { pool, process })
     }
 
     /// The same for commands that only look: PostgreSQL refuses every write.

@@ -223,7 +223,7 @@ pub async fn place(
 ) -> Result<Option<Placement>> {
     let mut tx = registry.pool.begin().await?;
     let server = sqlx::query!(
-        "select s.id, s.name, s.region, s.host, s.port
+        "select s.id, s.name, s.region, s.host, s.port, s.administrator
            from database_servers s, tenants t
           where t.id = $1 and s.state = 'open' and s.unreachable_since is null
             and (t.region is null or t.region = s.region)
@@ -265,6 +265,7 @@ pub async fn place(
             host: server.host,
             port: server.port as u16,
         },
+        administrator: server.administrator,
         database: tenant.database_name,
         schema: tenant.schema_name,
     }))

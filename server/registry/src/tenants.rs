@@ -112,6 +112,8 @@ pub struct Tenant {
 #[derive(Clone, Debug)]
 pub struct Placement {
     pub server: Server,
+    /// How that server is administered, encrypted; null for the one that holds the registry.
+    pub administrator: Option<Vec<u8>>,
     pub database: String,
     pub schema: String,
 }
@@ -137,6 +139,7 @@ struct Row {
     region: Option<String>,
     host: Option<String>,
     port: Option<i32>,
+    administrator: Option<Vec<u8>>,
 }
 
 impl Row {
@@ -149,6 +152,7 @@ impl Row {
                 host: self.host.clone()?,
                 port: self.port? as u16,
             },
+            administrator: self.administrator.clone(),
             database: self.database_name.clone()?,
             schema: self.schema_name.clone()?,
         })
@@ -162,7 +166,7 @@ pub async fn find(registry: &Registry, id: &TenantId) -> Result<Tenant> {
                   t.stripe_customer_id, j.failing as "billing_failing?",
                   t.schema_version, t.role_version, t.database_name, t.schema_name,
                   s.id as "server_id?", s.name as "server_name?", s.region as "region?",
-                  s.host as "host?", s.port as "port?"
+                  s.host as "host?", s.port as "port?", s.administrator as "administrator?"
              from tenants t
              left join database_servers s on s.id = t.server_id
              left join billing_jobs j on j.tenant_id = t.id

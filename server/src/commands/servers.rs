@@ -180,7 +180,7 @@ async fn taken(registry: &Registry, options: &PgConnectOptions) -> Result<Error,
 
 /// The way in, if it leads to somebody who may do what is needed.
 async fn administrator(url: &str) -> Result<PgConnectOptions, Error> {
-    let options: PgConnectOptions = url.parse().map_err(|_| {
+    let options = tenant::connect_options(url).map_err(|_| {
         Error::Command("this is no address: it looks like postgres://role:password@host/postgres".into())
     })?;
     let asked = async {

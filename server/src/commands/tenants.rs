@@ -33,6 +33,8 @@ pub enum Command {
     Suspend { id: String },
     /// Open a suspended church's office again
     Resume { id: String },
+    /// Restore the role of a church: its settings, password, connection limit and rights
+    Repair { id: String },
     /// Try a failed signup again
     Retry { id: String },
 }
@@ -41,7 +43,9 @@ impl Command {
     pub fn access(&self) -> Access {
         match self {
             Self::List { .. } | Self::Show { .. } => Access::Read,
-            Self::Suspend { .. } | Self::Resume { .. } | Self::Retry { .. } => Access::Write,
+            Self::Suspend { .. } | Self::Resume { .. } | Self::Repair { .. } | Self::Retry { .. } => {
+                Access::Write
+            }
         }
     }
 }
@@ -81,6 +85,13 @@ pub async fn run(command: Command, installation: &Installation) -> Result<(), Er
             }
             announce(registry, "resumed", &id).await;
             println!("{id} is active again.");
+        }
+        Command::Repair { id } => {
+            let tenant = known(&id)?;
+            tenants::show(registry, &tenant).await.map_err(|error| unknown(&id, error))?;
+            let repaired = installation.repairs.repair(&tenant).await;
+            repaired.map_err(|failure| Error::Command(format!("{} ({})", failure.reason, failure.cause)))?;
+            println!("The role of {id} is as it should be.");
         }
         Command::Retry { id } => retry(registry, &id).await?,
     }

@@ -20,6 +20,7 @@ const INSPECTION: Duration = Duration::from_secs(2);
 pub struct Role {
     name: String,
     verifier: String,
+    connection_limit: i32,
 }
 
 impl Administered {
@@ -33,20 +34,16 @@ impl Administered {
             true => false,
             false => self.clone_template(&mut connection, database).await?,
         };
-        let name = &role.name;
-        let rights = format!(
-            "{};
-             grant {} to {name};
-             alter role {name} in database {database} set search_path = {};
-             revoke all on database {database} from public;
-             grant connect on database {database} to {name};
-             {}",
-            role.made(),
-            Template::TENANTS,
-            schema::SCHEMA,
-            self.mark_of(&format!("database {database}")),
-        );
+        let rights = format!("{}{}", role.rights(database), self.mark_of(&format!("database {database}")));
         connection.execute(AssertSqlSafe(rights)).await.map_err(Failure::of_server)?;
+        drop(connection);
+        if cloned {
+            // Whoever enters a database first waits until PostgreSQL has read its catalogs, and keeps what they say for
+            // the next.
+            let mut inside = self.connect(database).await.map_err(Failure::of_server)?;
+            schema::admit(&mut inside, schema::SCHEMA, &role.name).await.map_err(Failure::of_server)?;
+            inside.close().await.map_err(Failure::of_server)?;
+        }
         Ok(cloned)
     }
 
@@ -69,21 +66,43 @@ impl Administered {
         }
     }
 
-    /// Brings a tenant's own database to the current tables.
-    pub async fn update_database(&self, database: &str) -> Result {
+    /// Brings a tenant's own database to the current tables, and lets its role in.
+    pub async fn update_database(&self, database: &str, role: &str) -> Result {
         let _turn = self.turns.acquire().await;
         let mut inside = self.connect(database).await.map_err(Failure::of_server)?;
         let mut tx = inside.begin().await.map_err(Failure::of_server)?;
         schema::update(&mut tx, schema::SCHEMA, Template::TENANTS).await?;
+        schema::admit(&mut tx, schema::SCHEMA, role).await.map_err(Failure::of_server)?;
         tx.commit().await.map_err(Failure::of_server)?;
-        inside.close().await.map_err(Failure::of_server)
+        inside.close().await.map_err(Failure::of_server)?;
+        self.harden(database).await.map_err(Failure::of_server)
     }
 
-    /// Whoever enters a database first waits until PostgreSQL has read its catalogs, and keeps what they say for
-    /// the next.
-    pub async fn warm(&self, database: &str) -> Result {
-        let inside = self.connect(database).await.map_err(Failure::of_server)?;
-        inside.close().await.map_err(Failure::of_server)
+    /// Restores a tenant's role, in whatever state it or its database is.
+    pub async fn repair_role(&self, placement: &Placement, role: &Role, own_database: bool) -> Result {
+        let (database, name) = (&placement.database, &role.name);
+        let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
+        let mut tx = connection.begin().await.map_err(Failure::of_server)?;
+        // Of two processes that write one role, one fails.
+        let rights = match own_database {
+            true => role.rights(database),
+            false => role.rights_in_schema(database, &placement.schema),
+        };
+        let repair = format!(
+            "select pg_advisory_xact_lock(hashtextextended('vestry repair {name}', 0));
+             {};
+             alter role {name} reset all;
+             alter role {name} in database {database} reset all;
+             {rights}",
+            role.made(),
+        );
+        tx.execute(AssertSqlSafe(repair)).await.map_err(Failure::of_server)?;
+        tx.commit().await.map_err(Failure::of_server)?;
+        drop(connection);
+        match own_database {
+            true => self.update_database(database, name).await,
+            false => self.update_schema(placement, name).await,
+        }
     }
 
     /// The database that tenants with a schema only share, and the role by which they may enter it: letting
@@ -130,6 +149,7 @@ impl Administered {
             .execute("revoke all on schema public from public")
             .await
             .map_err(Failure::of_server)?;
+        self.harden(database).await.map_err(Failure::of_server)?;
         let open = format!(
             "do $$ begin create role {entrance} nologin; exception when duplicate_object then end $$;
              grant connect on database {database} to {entrance}"
@@ -143,15 +163,11 @@ impl Administered {
         let (database, schema, name) = (&placement.database, &placement.schema, &role.name);
         let mut connection = self.shared(database).acquire().await.map_err(Failure::of_server)?;
         let mut tx = connection.begin().await.map_err(Failure::of_server)?;
-        let rights = format!(
-            "{};
-             grant {} to {name};
-             alter role {name} in database {database} set search_path = {schema};",
-            role.made(),
-            entrance(database),
-        );
-        tx.execute(AssertSqlSafe(rights)).await.map_err(Failure::of_server)?;
+        tx.execute(AssertSqlSafe(role.rights_in_schema(database, schema)))
+            .await
+            .map_err(Failure::of_server)?;
         schema::update(&mut tx, schema, name).await?;
+        schema::admit(&mut tx, schema, name).await.map_err(Failure::of_server)?;
         tx.commit().await.map_err(Failure::of_server)
     }
 
@@ -160,6 +176,7 @@ impl Administered {
         let mut connection = self.shared(&placement.database).acquire().await.map_err(Failure::of_server)?;
         let mut tx = connection.begin().await.map_err(Failure::of_server)?;
         schema::update(&mut tx, &placement.schema, role).await?;
+        schema::admit(&mut tx, &placement.schema, role).await.map_err(Failure::of_server)?;
         tx.commit().await.map_err(Failure::of_server)
     }
 
@@ -259,21 +276,53 @@ pub fn installation_mark(id: Uuid) -> String {
 }
 
 impl Role {
-    pub fn of(id: &TenantId, version: i32, secret: &Secret) -> Self {
-        Self { name: id.own_name(), verifier: secret.tenant_roles().verifier(id.as_str(), version) }
+    pub fn of(id: &TenantId, version: i32, secret: &Secret, connection_limit: i32) -> Self {
+        let verifier = secret.tenant_roles().verifier(id.as_str(), version);
+        Self { name: id.own_name(), verifier, connection_limit }
+    }
+
+    /// The role, and its way into a database of its own. The settings are for people who use psql: Vestry sends its own.
+    fn rights(&self, database: &str) -> String {
+        let name = &self.name;
+        format!(
+            "{};
+             grant {} to {name};
+             alter role {name} in database {database} set search_path = {};
+             revoke all on database {database} from public;
+             grant connect on database {database} to {name};",
+            self.made(),
+            Template::TENANTS,
+            schema::SCHEMA,
+        )
+    }
+
+    /// The role, and its way into a database that it shares.
+    fn rights_in_schema(&self, database: &str, schema: &str) -> String {
+        let name = &self.name;
+        format!(
+            "{};
+             grant {} to {name};
+             alter role {name} in database {database} set search_path = {schema};",
+            self.made(),
+            entrance(database),
+        )
     }
 
     fn made(&self) -> String {
-        let Self { name, verifier } = self;
+        let Self { name, verifier, connection_limit } = self;
         format!(
             "do $$ begin
                  if not exists (select from pg_roles where rolname = '{name}') then
-                     create role {name} login nosuperuser nocreatedb nocreaterole noreplication connection limit 50;
+                     create role {name} login nosuperuser nocreatedb nocreaterole noreplication;
                  end if;
              end $$;
-             alter role {name} password '{verifier}';
+             alter role {name} login connection limit {connection_limit} password '{verifier}';
              alter role {name} set statement_timeout = '30s';
-             alter role {name} set idle_in_transaction_session_timeout = '60s'"
+             alter role {name} set idle_in_transaction_session_timeout = '60s';
+             do $$ begin
+                 -- A superuser has to allow it: `vestry doctor --sql`.
+                 alter role {name} set temp_file_limit = '1GB';
+             exception when insufficient_privilege then end $$"
         )
     }
 }

@@ -46,6 +46,8 @@ type Known = (Vec<u8>, Arc<Administered>);
 pub struct Administered {
     pub server: Server,
     options: PgConnectOptions,
+    /// Where this process is the server's superuser too.
+    pub superuser: Option<PgConnectOptions>,
     /// For what is done to the server as a whole: databases and roles.
     pub maintenance: PgPool,
     /// Of the databases that tenants share, by name.
@@ -59,19 +61,21 @@ pub struct Administered {
 }
 
 impl Servers {
+    /// `superuser` is that of the embedded PostgreSQL.
     pub fn new(
         registry: Registry,
         secret: Secret,
         primary: Server,
         options: PgConnectOptions,
         installation: Option<Uuid>,
+        superuser: Option<PgConnectOptions>,
     ) -> Self {
         let mark = installation.map(installation_mark);
         let shared_database = format!("{}_shared", options.get_database().unwrap_or("vestry"));
         Self(Arc::new(Inner {
             registry,
             secret,
-            primary: Arc::new(Administered::new(primary, options, mark.clone())),
+            primary: Arc::new(Administered::new(primary, options, mark.clone(), superuser)),
             others: Mutex::default(),
             shared_database,
             mark,
@@ -101,8 +105,7 @@ impl Servers {
     /// Asks all servers again and again whether they answer, and writes down what has changed.
     pub async fn watch(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(LOOK_AROUND)).await.is_some() {
-            let mut all: Vec<_> = self.known().values().map(|(_, known)| known.clone()).collect();
-            all.push(self.primary());
+            let all = self.met();
             let reach_all = futures::future::join_all(all.iter().map(|server| self.reach(server)));
             // At the same time: when the registry is down, so may be one of the servers, and nothing else would tell.
             let (met, _) = tokio::join!(self.meet(), reach_all);
@@ -110,6 +113,19 @@ impl Servers {
                 tracing::debug!(error = failure.cause, "the database servers could not be listed");
             }
         }
+    }
+
+    /// All servers of the installation.
+    pub async fn all(&self) -> Vec<Arc<Administered>> {
+        if let Err(failure) = self.meet().await {
+            tracing::warn!(cause = failure.cause, "the database servers could not be listed");
+        }
+        self.met()
+    }
+
+    fn met(&self) -> Vec<Arc<Administered>> {
+        let others = self.known().values().map(|(_, known)| known.clone()).collect::<Vec<_>>();
+        std::iter::once(self.primary()).chain(others).collect()
     }
 
     /// Whether a server answers now; what that changes is written down.
@@ -153,13 +169,13 @@ impl Servers {
                 .secret
                 .open(&server.name, &sealed)
                 .ok()
-                .and_then(|url| String::from_utf8(url).ok()?.parse::<PgConnectOptions>().ok());
+                .and_then(|url| tenant::connect_options(&String::from_utf8(url).ok()?).ok());
             match options {
                 Some(options) => {
                     let id = server.id;
                     self.known().insert(
                         id,
-                        (sealed, Arc::new(Administered::new(server, options, self.0.mark.clone()))),
+                        (sealed, Arc::new(Administered::new(server, options, self.0.mark.clone(), None))),
                     );
                 }
                 None => tracing::warn!(server = server.name, "sealed with another secret key: add it again"),
@@ -174,7 +190,12 @@ impl Servers {
 }
 
 impl Administered {
-    fn new(server: Server, options: PgConnectOptions, mark: Option<String>) -> Self {
+    fn new(
+        server: Server,
+        options: PgConnectOptions,
+        mark: Option<String>,
+        superuser: Option<PgConnectOptions>,
+    ) -> Self {
         // A statement may hold what a password is checked against.
         let options = options
             .disable_statement_logging()
@@ -184,6 +205,7 @@ impl Administered {
         Self {
             server,
             options,
+            superuser,
             maintenance,
             shared: Mutex::default(),
             turns: Semaphore::new(TURNS),
@@ -203,6 +225,11 @@ impl Administered {
     /// The role that owns what this installation makes here.
     pub fn owner(&self) -> &str {
         self.options.get_username()
+    }
+
+    /// The `sslmode` of a server on another machine, unless its certificate is verified.
+    pub fn weaker_tls(&self) -> Option<&'static str> {
+        tenant::weaker_mode(&self.options)
     }
 
     /// Connects to one database as the owner of its tables.

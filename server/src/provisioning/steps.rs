@@ -130,10 +130,10 @@ impl Tools {
     async fn make_ready(&self, planned: &Planned) -> Result<bool> {
         let server = self.servers.find(planned.server_id).await?;
         let name = planned.id.own_name();
-        if !server.make_database(&name, &Role::of(&planned.id, 1, &self.secret)).await? {
-            server.update_database(&name).await?;
+        let role = Role::of(&planned.id, 1, &self.secret, self.identity.role_limit());
+        if !server.make_database(&name, &role).await? {
+            server.update_database(&name, &name).await?;
         }
-        server.warm(&name).await?;
         match ready::made(&self.registry, planned).await {
             // It took so long that another worker has removed it, perhaps before it was made: it was never ready, so
             // nobody can have taken it.
@@ -243,7 +243,9 @@ impl<'a> Work<'a> {
         match self.tenant.isolation {
             // A fresh clone.
             Isolation::Database if self.tenant.schema_version == Some(schema::version()) => Ok(()),
-            Isolation::Database => server.update_database(&placement.database).await,
+            Isolation::Database => {
+                server.update_database(&placement.database, &self.tenant.id.own_name()).await
+            }
             Isolation::Schema => server.make_schema(placement, &self.role()).await,
         }
     }
@@ -258,7 +260,10 @@ impl<'a> Work<'a> {
                     error,
                 )
             })?;
-        let opened = tools.identity.unfinished(&tools.secret, &identity::place(tenant, placement)).await;
+        let place = tools.identity.place(tenant, placement).map_err(|error| {
+            Failure::passing("The database server of this church cannot be reached.", error)
+        })?;
+        let opened = tools.identity.unfinished(&tools.secret, &place).await;
         let first = office::Founder {
             email: &founder.email,
             first_name: &founder.first_name,
@@ -269,7 +274,8 @@ impl<'a> Work<'a> {
     }
 
     fn role(&self) -> Role {
-        Role::of(&self.tenant.id, self.tenant.role_version, &self.tools.secret)
+        let limit = self.tools.identity.role_limit();
+        Role::of(&self.tenant.id, self.tenant.role_version, &self.tools.secret, limit)
     }
 
     async fn placed(&self) -> Result<(Arc<Administered>, &Placement)> {

@@ -8,14 +8,14 @@ use tenant::schema;
 pub struct Template;
 
 impl Template {
-    /// Whoever has this role may use the tables of a database made from the template, if it may enter
-    /// that database. So a clone needs no rights written into it.
+    /// This role may use the tables of a database made from the template, but has no usage on their schema: a clone
+    /// gives that to its own tenant only, so that a copy of it that is open to public opens to nobody else.
     pub const TENANTS: &str = "vestry_tenants";
 
     /// The name carries how it is made, version and content, so that nobody clones one made otherwise; and its owner,
     /// as the tables of a clone belong to whoever owns those of the template.
     pub fn name(owner: &str) -> String {
-        const MADE: u32 = 2;
+        const MADE: u32 = 3;
         let digest = ring::digest::digest(&ring::digest::SHA256, owner.as_bytes());
         let owner: String = digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect();
         format!("vestry_template_{MADE}_{}_{owner}", schema::edition())
@@ -102,6 +102,7 @@ impl Template {
         schema::update(&mut tx, schema::SCHEMA, Self::TENANTS).await.map_err(words)?;
         tx.commit().await.map_err(words)?;
         inside.close().await.map_err(words)?;
+        server.harden(&draft).await.map_err(words)?;
         run(maintenance, format!("alter database {draft} with allow_connections false")).await?;
         run(maintenance, format!("alter database {draft} rename to {name}")).await?;
         run(maintenance, format!("alter database {name} with is_template true")).await

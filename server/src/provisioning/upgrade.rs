@@ -36,7 +36,7 @@ async fn update(registry: &Registry, servers: &Servers, id: &TenantId) -> Result
     let placement = tenant.placement.as_ref().ok_or_else(unplaced)?;
     let server = servers.find(placement.server.id).await?;
     match tenant.isolation {
-        Isolation::Database => server.update_database(&placement.database).await?,
+        Isolation::Database => server.update_database(&placement.database, &id.own_name()).await?,
         Isolation::Schema => server.update_schema(placement, &id.own_name()).await?,
     }
     Ok(tenants::upgraded(registry, id, schema::version()).await?)

@@ -23,9 +23,10 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::RowNotFound => Self::NotFound,
-            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
-                Self::Unavailable(error)
-            }
+            sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_) => Self::Unavailable(error),
             sqlx::Error::Database(db) if db.code().is_some_and(|code| is_passing(&code)) => {
                 Self::Unavailable(error)
             }
@@ -34,9 +35,13 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Too many connections, a server that starts, stops or crashed, or a database closed for now.
+/// Too many connections, a server that starts, stops or crashed, a database closed for now, or a lock that others hold
+/// for too long.
 fn is_passing(code: &str) -> bool {
-    code.starts_with("53") || code.starts_with("57P") || code.starts_with("08") || code == "55000"
+    code.starts_with("53")
+        || code.starts_with("57P")
+        || code.starts_with("08")
+        || matches!(code, "55000" | "55P03")
 }
 
 /// What a rule of the database is called in words, by the name of its constraint.

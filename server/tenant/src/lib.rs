@@ -47,10 +47,12 @@ mod credentials;
 mod error;
 mod pools;
 mod text;
+mod tls;
 mod version;
 
 pub use authority::{Editor, Role, Viewer};
 pub use credentials::Credentials;
 pub use error::{Error, Result};
-pub use pools::{Limits, Place, Pools, Tenant, Usage};
+pub use pools::{Limits, Place, Pools, Repair, Tenant, Usage, role_limit};
+pub use tls::{Tls, connect_options, weaker_mode};
 pub use version::Version;

@@ -2,7 +2,7 @@
 
 use crate::members;
 use sqlx::{
-    AssertSqlSafe, Executor, PgTransaction,
+    AssertSqlSafe, Executor, PgConnection, PgTransaction,
     migrate::{MigrateError, Migrator},
 };
 use std::sync::LazyLock;
@@ -34,12 +34,15 @@ fn fingerprint() -> String {
     context.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Brings the tables in `schema` to the current version and lets `role` use them: all or nothing, and of several at a
-/// time one after the other. Run by the owner of the database, never by a tenant's role; repeating it does nothing.
+/// Brings the tables in `schema` to the current version and lets `table_role` use them: all or nothing, and of several
+/// at a time one after the other. Run by the owner of the database, never by a tenant's role; repeating it does nothing.
+///
+/// Nobody reaches the tables without usage on the schema, which [`admit`] gives to the tenant's own role only:
+/// `table_role` may be a group that all tenants of a server are in.
 pub async fn update(
     tx: &mut PgTransaction<'_>,
     schema: &str,
-    role: &str,
+    table_role: &str,
 ) -> std::result::Result<(), MigrateError> {
     let prepare = format!(
         "select pg_advisory_xact_lock(hashtextextended('vestry schema {schema}', 0));
@@ -50,11 +53,19 @@ pub async fn update(
     MIGRATIONS.run_direct(None, &mut **tx, false).await?;
     members::refold(tx).await?;
     let grants = format!(
-        "grant usage on schema {schema} to {role};
-         grant select, insert, update, delete on all tables in schema {schema} to {role};
-         revoke update, delete on {schema}.audit_log from {role};
-         revoke all on {schema}._sqlx_migrations, {schema}.text_folding from {role};"
+        "grant select, insert, update, delete on all tables in schema {schema} to {table_role};
+         revoke update, delete on {schema}.audit_log from {table_role};
+         revoke insert, delete on {schema}.locks from {table_role};
+         revoke all on {schema}._sqlx_migrations, {schema}.text_folding from {table_role};
+         revoke all on schema {schema} from public, {table_role}"
     );
     tx.execute(AssertSqlSafe(grants)).await?;
+    Ok(())
+}
+
+/// Lets a tenant's own role, and nobody else, into the schema. After [`update`], by the owner of the database.
+pub async fn admit(connection: &mut PgConnection, schema: &str, role: &str) -> sqlx::Result<()> {
+    let grant = format!("grant usage on schema {schema} to {role}");
+    connection.execute(AssertSqlSafe(grant)).await?;
     Ok(())
 }

@@ -116,7 +116,7 @@ async fn when_others_have_taken_every_connection_the_answer_is_to_come_back_late
 }
 
 /// Opens connections until there is room for no other.
-async fn take_all(postgres: &Postgres) -> Vec<PgConnection> {
+pub async fn take_all(postgres: &Postgres) -> Vec<PgConnection> {
     let mut taken = Vec::new();
     while let Ok(connection) = postgres.superuser("postgres").connect().await {
         taken.push(connection);
@@ -144,6 +144,19 @@ async fn a_worker_killed_in_the_middle_again_and_again_leaves_no_church_unopened
     let summary = rig.finish(done).await;
     assert!(summary.verdict.lost.is_empty(), "{summary}");
     assert_eq!(summary.verdict.failed, 0, "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn churches_that_are_moved_while_people_work_lose_nothing() {
+    let rig = Rig::start(&[Kind::Serve, Kind::Serve], 0).await;
+    let mut done = Done::default();
+    while done.moves < 4 {
+        goes_on(&rig).await;
+        done.moves += usize::from(rig.move_a_church().await);
+    }
+    goes_on(&rig).await;
+    let summary = rig.finish(done).await;
+    assert!(summary.verdict.lost.is_empty(), "{summary}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

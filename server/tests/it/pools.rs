@@ -1,6 +1,7 @@
 use crate::{
-    faults::answers,
-    harness::{Church, Db, Registry, TestServer, cluster},
+    chaos::postgres::{Postgres, Shutdown},
+    faults::{answers, take_all},
+    harness::{Browser, Church, Db, Process, Registry, TestServer, cluster, sign_up, watch},
 };
 use futures::future::{join, join_all};
 use identity::Secret;
@@ -8,8 +9,11 @@ use server::config::Isolation;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator};
 use std::{
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -186,6 +190,118 @@ async fn two_processes_share_one_budget() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_gets_its_share_as_the_first_lets_go_and_is_not_ready_before() {
+    let registry = Registry::create().await;
+    let start = || TestServer::on_with(&registry, |config| config.connection_budget = 4);
+    let first = start().await;
+    let church = Church::open(&first, "Grace Chapel").await;
+    let mut db = church.db().await;
+    db.run("begin; lock table members in access exclusive mode").await;
+    let waits = format!(
+        "select count(*) = 4 from pg_locks join pg_stat_activity using (pid)
+          where usename = 'tenant_{}' and not granted",
+        church.tenant_id
+    );
+    let limit = |server: &TestServer| server.running.installation.identity.connection_limit();
+    let held = join_all((0..4).map(|_| church.browser.get("/members")));
+    let meanwhile = async {
+        Db::open("postgres").await.until(&waits).await;
+        let second = start().await;
+        assert_eq!(limit(&second), 0, "the first still holds all of it");
+        second.browser().get("/readyz").await.expect(503);
+        church.browser.at(second.addr()).get("/members").await.expect(503);
+        let parts = "select sum(part) from processes";
+        assert_eq!(first.db().await.one::<i64>(parts).await, 4, "together no more than the budget");
+        db.run("commit").await;
+        answers(&second.browser(), "/readyz", 200).await;
+        second
+    };
+    let (pages, second) = join(held, meanwhile).await;
+    assert!(pages.iter().all(|page| page.status == 200), "who held them goes on");
+    church.browser.at(second.addr()).get("/members").await.expect(200);
+    first.db().await.until("select count(*) = 2 and bool_and(part = 2) from processes").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_its_share_at_once() {
+    let registry = Registry::create().await;
+    let server = TestServer::on(&registry).await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    server.running.stop().await.expect("it stops in order");
+    let mut db = registry.db().await;
+    // So soon after a start of PostgreSQL, those who live may not be back yet.
+    db.until("select pg_postmaster_start_time() < now() - interval '6 seconds'").await;
+    let first = Process::start(&registry).await;
+    church.browser.at(first.addr).get("/members").await.expect(200);
+    first.kill().await;
+    let killed = Instant::now();
+    let second = Process::start(&registry).await;
+    answers(&Browser::new(second.addr), "/readyz", 200).await;
+    church.browser.at(second.addr).get("/members").await.expect(200);
+    let alone = "select count(*) = 1 and sum(part) = 80 from processes";
+    assert!(db.one::<bool>(alone).await, "it has all of the budget");
+    assert!(killed.elapsed() < Duration::from_secs(8), "{:?}", killed.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_told_to_stop_says_so_before_its_port_closes() {
+    let process = Process::start(&Registry::create().await).await;
+    let ready = format!("http://{}/readyz", process.addr);
+    // Each request connects anew: connections that are open are served for longer.
+    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
+    let status = async || client.get(&ready).send().await.map(|answer| answer.status().as_u16());
+    assert_eq!(status().await.expect("it answers"), 200);
+    let told = async {
+        loop {
+            match status().await {
+                Ok(200) => {}
+                other => return other.expect("it says so while it answers"),
+            }
+        }
+    };
+    let (ended, said) = join(process.terminate(), told).await;
+    assert_eq!(said, 503);
+    assert!(ended.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_server_allows_no_more_what_others_do_not_use_makes_room() {
+    let mut postgres = Postgres::start().await;
+    for setting in ["max_connections = 40", "superuser_reserved_connections = 0"] {
+        postgres.run(&format!("alter system set {setting}")).await;
+    }
+    postgres.restart(Shutdown::Fast).await;
+    let registry =
+        Registry { database: "vestry_registry".into(), url: postgres.url(), secret: "0".repeat(32) };
+    let server = TestServer::on(&registry).await;
+    let identity = &server.running.installation.identity;
+    let mut browsers = Vec::new();
+    for name in ["grace", "hope", "peace"] {
+        let browser = server.browser();
+        let opening = sign_up(&browser, name, &format!("{name}@example.org")).await;
+        assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
+        browser.post(&opening, &[("enter", "1")]).await.location();
+        browsers.push(browser);
+    }
+    let findings = server.running.installation.servers.findings(80, 1).await;
+    assert!(findings.iter().any(|finding| finding.contains("max_connections leaves 40")), "{findings:?}");
+    // All of them are known and none is connected; then two are.
+    browsers[2].get("/members").await.expect(200);
+    identity.limit_connections(0);
+    let none = "select count(*) = 0 from pg_stat_activity where usename like 'tenant\\_%'";
+    assert!(postgres.comes_true(none, Duration::from_secs(20)).await);
+    identity.limit_connections(80);
+    for browser in &browsers[..2] {
+        browser.get("/members").await.expect(200);
+    }
+    let taken = take_all(&postgres).await;
+    browsers[2].get("/members").await.expect(200);
+    drop(taken);
+    server.running.stop().await.expect("it stops in order");
+    postgres.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn connections_that_nobody_uses_are_closed() {
     let server = TestServer::start().await;
     let church = Church::open(&server, "Grace Chapel").await;
@@ -197,13 +313,15 @@ async fn connections_that_nobody_uses_are_closed() {
     let secret = Secret::new(server.registry.secret.as_bytes()).expect("long enough");
     let idle = Duration::from_millis(100);
     let limits = tenant::Limits { per_server: 2, per_tenant: 2, wait: Duration::from_secs(5), idle };
-    let pools = tenant::Pools::new(secret.tenant_roles(), limits);
+    let pools = tenant::Pools::new(secret.tenant_roles(), limits, Arc::new(|_| Box::pin(async { false })));
     let place = tenant::Place {
         tenant_id: church.tenant_id.clone(),
         host: cluster().get_socket().expect("a socket").display().to_string(),
         port: cluster().get_port(),
         database: format!("tenant_{}", church.tenant_id),
+        schema: church.schema.clone(),
         role_version: 1,
+        tls: tenant::Tls::default(),
     };
     let tenant = pools.get(&place).await;
     tenant::admins::founder(&tenant).await.expect("it is there");

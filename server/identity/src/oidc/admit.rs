@@ -16,7 +16,8 @@ impl Identity {
         };
         let key = (email, only.map(str::to_owned));
         // What has changed since is looked into anew.
-        if let Some((tenant_id, admin_id)) = oidc.admitted.get(&key).await
+        let reading = oidc.admitted.begin(&key);
+        if let Some((tenant_id, admin_id)) = oidc.admitted.get(&key)
             && let Ok(Some(inside)) = self.enter(&tenant_id, admin_id).await
             && inside.admin.email == key.0
         {
@@ -32,13 +33,14 @@ impl Identity {
         };
         let found: (TenantId, _) = (chosen.tenant_id.parse()?, chosen.admin_id);
         let inside = self.enter(&found.0, found.1).await?.ok_or(Error::Unauthenticated)?;
-        oidc.admitted.insert(key, found).await;
+        oidc.admitted.store(reading, &key, &found);
         Ok(inside)
     }
 
     /// The email that a token proves, or that its subject has proved before: access tokens may carry none.
     async fn email_of(&self, oidc: &Oidc, claims: &Claims) -> Result<String> {
-        let known = oidc.linked.get(&claims.subject).await;
+        let reading = oidc.linked.begin(&claims.subject);
+        let known = oidc.linked.get(&claims.subject);
         let email = match &claims.email {
             Some(email) if claims.email_verified => {
                 if known.as_ref() != Some(email) {
@@ -57,7 +59,7 @@ impl Identity {
             },
         };
         if known.as_ref() != Some(&email) {
-            oidc.linked.insert(claims.subject.clone(), email.clone()).await;
+            oidc.linked.store(reading, &claims.subject, &email);
         }
         Ok(email)
     }

@@ -6,10 +6,9 @@ mod jwks;
 
 pub use jwks::Jwks;
 
-use crate::{Error, Result, identity::BELIEVED};
+use crate::{Error, Result, cache::Cache, identity::BELIEVED};
 pub(crate) use claims::Claims;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
-use moka::future::Cache;
 use registry::TenantId;
 use serde_json::Value;
 use std::{fmt::Display, sync::Arc};
@@ -26,9 +25,9 @@ pub struct Oidc {
     tenant_claim: Option<String>,
     keys: Arc<Jwks>,
     /// The email that a subject is linked to.
-    linked: Cache<String, String>,
+    pub(crate) linked: Cache<String, String>,
     /// The church and admin that an email, and the church asked for, have led to.
-    admitted: Cache<(String, Option<String>), (TenantId, Uuid)>,
+    pub(crate) admitted: Cache<(String, Option<String>), (TenantId, Uuid)>,
 }
 
 impl Oidc {
@@ -40,8 +39,8 @@ impl Oidc {
             audience,
             tenant_claim,
             keys: Arc::new(keys),
-            linked: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
-            admitted: Cache::builder().max_capacity(100_000).time_to_live(BELIEVED).build(),
+            linked: Cache::new(100_000, BELIEVED),
+            admitted: Cache::new(100_000, BELIEVED),
         }
     }
 

@@ -1,11 +1,8 @@
-use super::{Limits, Usage};
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use super::{Limits, Usage, church::Church};
+use sqlx::{Connection, PgConnection};
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -17,32 +14,6 @@ use tokio::{
 pub const REST: Duration = Duration::from_secs(1);
 /// How long a backend may take to leave after it was told to: PostgreSQL does not say when it has.
 const LEAVING: Duration = Duration::from_millis(10);
-
-/// A tenant as its server's budget knows it.
-pub struct Church {
-    id: Arc<str>,
-    options: PgConnectOptions,
-    pub budget: Arc<Budget>,
-    /// Connections in use or being opened; changes under the budget's lock only.
-    busy: AtomicUsize,
-    /// Its connections are not kept any more.
-    gone: AtomicBool,
-}
-
-impl Church {
-    pub fn new(id: &str, options: PgConnectOptions, budget: Arc<Budget>) -> Self {
-        Self { id: id.into(), options, budget, busy: AtomicUsize::new(0), gone: AtomicBool::new(false) }
-    }
-
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    pub fn leave(self: &Arc<Self>) {
-        self.gone.store(true, Relaxed);
-        self.budget.close_where(|idle| Arc::ptr_eq(&idle.church, self));
-    }
-}
 
 /// The connections to one database server: never more than its limit, over all tenants.
 ///
@@ -65,7 +36,7 @@ struct State {
 }
 
 pub struct Idle {
-    church: Arc<Church>,
+    pub(super) church: Arc<Church>,
     connection: PgConnection,
     since: Instant,
 }
@@ -163,7 +134,7 @@ impl Budget {
         Ok(lease)
     }
 
-    async fn connect(&self, lease: &mut Lease) -> sqlx::Result<()> {
+    async fn connect(self: &Arc<Self>, lease: &mut Lease) -> sqlx::Result<()> {
         if lease.connection.is_some() {
             // Until it has answered, it is of no use to anybody else. What a request that went away has left
             // unread is passed over here as well.
@@ -177,20 +148,49 @@ impl Budget {
             lease.connection = None;
         }
         let mut pause = Duration::from_millis(20);
+        let (church, mut repaired) = (lease.church.clone(), false);
         loop {
-            match PgConnection::connect_with(&lease.church.options).await {
+            match church.connect().await {
                 Ok(connection) => {
                     self.count("vestry_pool_opens_total");
                     lease.connection = Some(connection);
-                    lease.is_new = true;
-                    return Ok(());
+                    if repaired || !church.needs_repair(lease.connection()).await? {
+                        lease.is_new = true;
+                        return Ok(());
+                    }
+                    // Settings of a role take effect when it connects.
+                    lease.connection = None;
+                    repaired = true;
+                    church.repair().await;
                 }
-                // Others have taken all that the server allows, or it is starting: it may pass in time.
-                Err(error) if is_full_or_starting(&error) => sleep(pause).await,
+                // The server allows no more in all, or to this role. What others here do not use makes room.
+                Err(error) if has_code(&error, "53300") => {
+                    self.close_least_recent();
+                    sleep(pause).await;
+                }
+                // It is starting.
+                Err(error) if has_code(&error, "57P03") => sleep(pause).await,
+                // The role has another password, or is not there.
+                Err(error) if has_code(&error, "28P01") && !repaired => {
+                    repaired = true;
+                    if !church.repair().await {
+                        return Err(error);
+                    }
+                }
                 Err(error) => return Err(error),
             }
             pause = (pause * 2).min(Duration::from_millis(500));
         }
+    }
+
+    /// Closes the idle connection that was unused longest, if there is one.
+    fn close_least_recent(self: &Arc<Self>) {
+        let mut state = self.state();
+        let Some(least_recent) = state.idle.pop_front() else { return };
+        state.leaving += 1;
+        drop(state);
+        self.count("vestry_pool_evictions_total");
+        self.close(least_recent.connection);
     }
 
     fn give_back(self: &Arc<Self>, lease: &mut Lease) {
@@ -318,7 +318,6 @@ impl Drop for Lease {
     }
 }
 
-fn is_full_or_starting(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == "53300" || code == "57P03")
+fn has_code(error: &sqlx::Error, code: &str) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|found| found == code)
 }

@@ -1,4 +1,7 @@
-use super::budget::{Church, Lease, REST};
+use super::{
+    budget::{Lease, REST},
+    church::Church,
+};
 use sqlx::{Executor, PgConnection};
 use std::{
     ops::{Deref, DerefMut},

@@ -4,32 +4,35 @@
 //! recently gives way. A tenant that nobody asks for costs nothing.
 
 mod budget;
+mod church;
 mod connection;
 
 pub(crate) use connection::{Connection, Transaction};
 
-use crate::{Credentials, Editor, Error, Result, Viewer};
-use budget::{Budget, Church};
-use moka::future::Cache;
-use sqlx::{
-    ConnectOptions,
-    postgres::{PgConnectOptions, PgSslMode},
-};
+pub use church::Repair;
+
+use crate::{Credentials, Editor, Error, Result, Tls, Viewer};
+use budget::Budget;
+use church::Church;
+use moka::{ops::compute::Op, sync::Cache};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicI32, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 /// Where a tenant lives, as the registry says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     pub tenant_id: String,
     /// A host name, or the folder of a unix socket when it begins with `/`.
     pub host: String,
     pub port: u16,
     pub database: String,
+    pub schema: String,
     pub role_version: i32,
+    /// Those of the URL by which the server is administered.
+    pub tls: Tls,
 }
 
 /// How many connections there may be, and how long they live unused.
@@ -69,6 +72,16 @@ struct Shared {
     limits: Limits,
     churches: Cache<String, Arc<Church>>,
     servers: Mutex<Servers>,
+    repair: Repair,
+    /// The connection limit that a tenant's role should have at least.
+    role_limit: Arc<AtomicI32>,
+}
+
+/// The connection limit of a tenant's role. It bounds what the role can take by itself and never stops Vestry: each
+/// process, and one that is about to replace another, may have `per_tenant` connections.
+pub fn role_limit(per_tenant: usize, processes: usize) -> i32 {
+    const MIN: i32 = 20;
+    i32::try_from(per_tenant.saturating_mul(processes + 1)).unwrap_or(i32::MAX).max(MIN)
 }
 
 struct Servers {
@@ -78,23 +91,43 @@ struct Servers {
 }
 
 impl Pools {
-    pub fn new(credentials: Credentials, limits: Limits) -> Self {
+    /// `repair` restores a role that cannot sign in, or has changed its own settings.
+    pub fn new(credentials: Credentials, limits: Limits, repair: Repair) -> Self {
         let churches = Cache::builder().time_to_idle(KNOWN.max(limits.idle)).build();
         let servers = Mutex::new(Servers { limit: limits.per_server, budgets: HashMap::new() });
-        let shared = Arc::new(Shared { credentials, limits, churches, servers });
+        let role_limit = Arc::new(AtomicI32::new(role_limit(limits.per_tenant, 1)));
+        let shared = Arc::new(Shared { credentials, limits, churches, servers, repair, role_limit });
         tokio::spawn(close_unused(Arc::downgrade(&shared), limits.idle));
         Self(shared)
     }
 
-    /// The tenant that lives at `place`. Its connections are opened when they are needed.
+    /// The tenant that lives at `place`. Its connections are opened when they are needed. An entry for another place,
+    /// another password or other TLS settings is replaced: a notification may have been missed.
     pub async fn get(&self, place: &Place) -> Tenant {
-        Tenant(self.0.churches.get_with_by_ref(&place.tenant_id, async { self.church(place) }).await)
+        if let Some(church) = self.0.churches.get(&place.tenant_id)
+            && church.place == *place
+        {
+            return Tenant(church);
+        }
+        let mut replaced = None;
+        let result = self.0.churches.entry_by_ref(&place.tenant_id).and_compute_with(|entry| {
+            let known = entry.map(moka::Entry::into_value);
+            if known.as_ref().is_some_and(|church| church.place == *place) {
+                return Op::Nop;
+            }
+            replaced = known;
+            Op::Put(self.church(place))
+        });
+        if let Some(church) = replaced {
+            church.leave();
+        }
+        Tenant(result.into_entry().expect("nothing was removed").into_value())
     }
 
     /// Lets a tenant's connections go, those in use as soon as they are not: its place has changed,
     /// or it was suspended.
     pub async fn forget(&self, tenant_id: &str) {
-        if let Some(church) = self.0.churches.remove(tenant_id).await {
+        if let Some(church) = self.0.churches.remove(tenant_id) {
             church.leave();
         }
     }
@@ -121,20 +154,25 @@ impl Pools {
         self.servers().budgets.values().map(|budget| budget.usage()).collect()
     }
 
+    /// This process's part of each server's budget.
+    pub fn limit(&self) -> usize {
+        self.servers().limit
+    }
+
+    /// How many processes share the budget.
+    pub fn set_processes(&self, processes: usize) {
+        self.0.role_limit.store(role_limit(self.0.limits.per_tenant, processes), Relaxed);
+    }
+
+    /// The connection limit that a tenant's role should have.
+    pub fn role_limit(&self) -> i32 {
+        self.0.role_limit.load(Relaxed)
+    }
+
     fn church(&self, place: &Place) -> Arc<Church> {
-        let role = format!("tenant_{}", place.tenant_id);
-        let options = PgConnectOptions::new_without_pgpass()
-            .port(place.port)
-            .username(&role)
-            .password(&self.0.credentials.password(&place.tenant_id, place.role_version))
-            .database(&place.database)
-            .application_name("vestry")
-            .disable_statement_logging();
-        let options = match place.host.starts_with('/') {
-            true => options.socket(&place.host).ssl_mode(PgSslMode::Disable),
-            false => options.host(&place.host),
-        };
-        Arc::new(Church::new(&place.tenant_id, options, self.budget(place)))
+        let password = self.0.credentials.password(&place.tenant_id, place.role_version);
+        let (repair, role_limit) = (self.0.repair.clone(), self.0.role_limit.clone());
+        Arc::new(Church::new(place, &password, self.budget(place), repair, role_limit))
     }
 
     fn budget(&self, place: &Place) -> Arc<Budget> {

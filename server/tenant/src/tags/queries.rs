@@ -46,24 +46,26 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
     tag.ok_or(Error::NotFound)
 }
 
-/// Those who give tags go side by side, unless one of the names has to be made. The lock is called after the table, of
-/// which every church has its own, also where churches share a database.
+/// Locks the church's tags until the transaction ends: shared, so that several may give tags, unless one of the names
+/// has to be made.
 pub async fn hold(connection: &mut PgConnection, names: &[String]) -> Result<()> {
-    sqlx::query!(
-        "select case when exists (select from unnest($1::text[]) as n (name)
-                                   where not exists (select from tags t where lower(t.name) = lower(n.name)))
-                     then pg_advisory_xact_lock('tags'::regclass::oid::bigint)
-                     else pg_advisory_xact_lock_shared('tags'::regclass::oid::bigint) end",
+    let new = sqlx::query_scalar!(
+        r#"select exists (select from unnest($1::text[]) as n (name)
+                           where not exists (select from tags t where lower(t.name) = lower(n.name))) as "new!""#,
         names,
     )
-    .execute(connection)
+    .fetch_one(&mut *connection)
     .await?;
+    if new {
+        return hold_all(connection).await;
+    }
+    sqlx::query!("select name from locks where name = 'tags' for share").fetch_one(connection).await?;
     Ok(())
 }
 
 /// Nobody gives, makes, renames or removes a tag before this transaction ends.
 pub async fn hold_all(connection: &mut PgConnection) -> Result<()> {
-    sqlx::query!("select pg_advisory_xact_lock('tags'::regclass::oid::bigint)").execute(connection).await?;
+    sqlx::query!("select name from locks where name = 'tags' for update").fetch_one(connection).await?;
     Ok(())
 }
 

@@ -1,0 +1,102 @@
+//! What an operator should know of a database server: said at start, and by `vestry doctor`.
+
+use super::{
+    hardening::is_hardened,
+    servers::{Administered, Servers},
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Connections besides the budget: of the registry, its listener and provisioning, for each process.
+pub const RESERVE: i64 = 20;
+
+/// How long a server may take to be looked at.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Servers {
+    /// Findings of all servers, each in a sentence with what to do; empty when all is well.
+    pub async fn findings(&self, budget: i64, processes: i64) -> Vec<String> {
+        let mut findings = Vec::new();
+        for server in self.all().await {
+            let found = timeout(PATIENCE, server.findings(budget + RESERVE * processes)).await;
+            match found {
+                Ok(Ok(found)) => findings.extend(found),
+                Ok(Err(_)) | Err(_) => {
+                    findings
+                        .push(format!("{}: the database server could not be looked at", server.server.name));
+                }
+            }
+        }
+        findings
+    }
+}
+
+impl Administered {
+    /// `connections` is how many Vestry may need in all.
+    async fn findings(&self, connections: i64) -> sqlx::Result<Vec<String>> {
+        let mut found = Vec::new();
+        if let Some(mode) = self.weaker_tls() {
+            found.push(format!(
+                "connections to another machine use sslmode={mode}: whoever is in between can read the passwords of \
+                 churches. Use sslmode=verify-full, with sslrootcert for a certificate authority of your own"
+            ));
+        }
+        let (allowed, queue): (i64, f64) = sqlx::query_as(
+            "select current_setting('max_connections')::bigint
+                    - current_setting('superuser_reserved_connections')::bigint,
+                    pg_notification_queue_usage()",
+        )
+        .fetch_one(&self.maintenance)
+        .await?;
+        if allowed < connections {
+            found.push(format!(
+                "max_connections leaves {allowed} connections, and Vestry may need {connections} \
+                 (VESTRY_CONNECTION_BUDGET and {RESERVE} for each process): raise max_connections or lower the budget"
+            ));
+        }
+        if queue > 0.5 {
+            found.push(format!(
+                "the notification queue is {:.0} % full: a role may be filling it",
+                queue * 100.0
+            ));
+        }
+        let open = self.open_to_public().await?;
+        if !open.is_empty() {
+            found.push(format!(
+                "every role may connect to {}: revoke connect, temporary on database … from public",
+                open.join(", ")
+            ));
+        }
+        if self.is_hardened().await? == Some(false) {
+            found.push(
+                "the roles of churches may use advisory locks, large objects and statistics of others: have a superuser \
+                 run what `vestry doctor --sql` prints"
+                    .to_owned(),
+            );
+        }
+        Ok(found.into_iter().map(|finding| format!("{}: {finding}", self.server.name)).collect())
+    }
+
+    /// Databases of churches that every role may connect to, as after `createdb` and `pg_restore` without `--create`.
+    pub async fn open_to_public(&self) -> sqlx::Result<Vec<String>> {
+        sqlx::query_scalar(
+            "select datname::text from pg_database
+              where (datname ~ '^tenant_' or datname like '%\\_shared')
+                and has_database_privilege('public', oid, 'connect')
+              order by 1",
+        )
+        .fetch_all(&self.maintenance)
+        .await
+    }
+
+    /// By the newest database of a church; `None` where there is none to look into.
+    async fn is_hardened(&self) -> sqlx::Result<Option<bool>> {
+        let newest = "select datname::text from pg_database
+                       where datname ~ '^tenant_' and datallowconn and datdba = current_user::regrole
+                       order by oid desc limit 1";
+        let newest: Option<String> = sqlx::query_scalar(newest).fetch_optional(&self.maintenance).await?;
+        let Some(newest) = newest else { return Ok(None) };
+        let mut inside = self.connect(&newest).await?;
+        is_hardened(&mut inside).await.map(Some)
+    }
+}
