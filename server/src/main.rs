@@ -57,7 +57,7 @@ async fn run(command: Command, config: &Config) -> Result<(), Error> {
         Command::Admins(command) => admins::run(command, &installation).await,
         Command::Keys(command) => keys::run(command, &installation).await,
         Command::Servers(command) => servers::run(command, &installation).await,
-        Command::Doctor(options) => doctor::run(options, &installation).await,
+        Command::Doctor(options) => doctor::run(options, config.connection_budget, &installation).await,
         Command::Healthcheck | Command::Serve | Command::Work | Command::Migrate => Ok(()),
     };
     installation.close().await;

@@ -3,6 +3,7 @@ use crate::{
     Error,
     doctor::{self, Finding, Severity},
     installation::Installation,
+    provisioning::hardening_script,
 };
 use clap::Args;
 
@@ -10,10 +11,16 @@ use clap::Args;
 pub struct Options {
     #[arg(long)]
     json: bool,
+    /// Print what a superuser runs, with psql, to restrict the roles of churches
+    #[arg(long, conflicts_with = "json")]
+    sql: bool,
 }
 
 /// Fails when a problem was found, so that a script or a monitor notices.
-pub async fn run(options: Options, installation: &Installation) -> Result<(), Error> {
+pub async fn run(options: Options, budget: u32, installation: &Installation) -> Result<(), Error> {
+    if options.sql {
+        return print_sql(installation).await;
+    }
     let findings = doctor::examine(&installation.into()).await?;
     if options.json {
         print_json(&findings);
@@ -27,9 +34,25 @@ pub async fn run(options: Options, installation: &Installation) -> Result<(), Er
         };
         println!("{mark}: {what}\n         {advice}");
     }
+    if !options.json {
+        let processes = registry::processes::count(&installation.registry).await?.max(1);
+        let advice = installation.servers.findings(budget.into(), processes as i64).await;
+        advice.iter().for_each(|advice| println!("advice: {advice}"));
+    }
     match findings.iter().filter(|finding| finding.severity == Severity::Problem).count() {
         0 => Ok(()),
         1 => Err(Error::Command("one problem was found".into())),
         problems => Err(Error::Command(format!("{problems} problems were found"))),
     }
+}
+
+/// A script for each server; the names of the servers are comments.
+async fn print_sql(installation: &Installation) -> Result<(), Error> {
+    for server in installation.servers.all().await {
+        let databases = server.databases().await.map_err(|error| {
+            Error::Command(format!("the server {} cannot be looked at: {error}", server.server.name))
+        })?;
+        println!("-- The server {}.\n{}", server.server.name, hardening_script(server.owner(), &databases));
+    }
+    Ok(())
 }

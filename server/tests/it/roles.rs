@@ -238,6 +238,16 @@ async fn what_a_superuser_revokes_is_nothing_that_vestry_needs() {
     let unrestricted = servers.findings(4, 1).await;
     assert!(unrestricted.iter().any(|finding| finding.contains("vestry doctor --sql")), "{unrestricted:?}");
 
+    let script = command(&registry, &["doctor", "--sql"]).await.expect("it prints");
+    let template = server::provisioning::Template::name("vestry");
+    for expected in
+        [format!("\\connect {database}\n"), format!("\\connect {template}\n"), hardening_sql("vestry")]
+    {
+        assert!(script.contains(&expected), "{expected} is missing: {script}");
+    }
+    let advice = command(&registry, &["doctor"]).await.expect("nothing is wrong");
+    assert!(advice.contains("vestry doctor --sql"), "{advice}");
+
     let mut superuser = PgConnection::connect_with(&postgres.superuser(&database)).await.expect("it may");
     superuser.execute(AssertSqlSafe(hardening_sql("vestry"))).await.expect("it may");
     superuser.execute(AssertSqlSafe(hardening_sql("vestry"))).await.expect("again");
