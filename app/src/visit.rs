@@ -3,7 +3,7 @@ use crate::{
     forms::Form,
 };
 use http::Uri;
-use identity::Identity;
+use identity::{Device, Identity};
 use registry::Registry;
 use serde::de::DeserializeOwned;
 use std::{net::IpAddr, sync::Arc};
@@ -20,6 +20,8 @@ pub struct Doors {
     pub identity: Identity,
     pub registry: Registry,
     pub session: Session,
+    /// The visitor's browser, as its cookie says.
+    pub device: Device,
     /// The visitor's address, or its network, as limits count them.
     pub address: IpAddr,
 }

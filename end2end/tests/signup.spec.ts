@@ -104,8 +104,7 @@ test("what is wrong is said before anything is sent", async ({ page }) => {
 
 const WRONG = { "First name": " ", "Last name": "", Email: "ruth@example", Password: "short" };
 const WHY = [
-  "Enter your first name.",
-  "Enter your last name.",
+  "Enter your name.",
   "This is not an email address. It looks like name@example.org.",
   "Use at least 10 characters; this has 5. A few words are easy to remember.",
 ];
@@ -117,7 +116,7 @@ async function sendWrong(page: Page) {
 
 async function isRefused(page: Page) {
   await expect(summary(page)).toBeFocused();
-  await expect(summary(page).getByRole("heading")).toHaveText("4 things need another look");
+  await expect(summary(page).getByRole("heading")).toHaveText("3 things need another look");
   await expect(summary(page).getByRole("link")).toHaveText(WHY);
   await expect(page.locator(".field .why:visible")).toHaveText(WHY);
   await expect(page.getByLabel("Email")).toHaveValue("ruth@example");

@@ -1,7 +1,7 @@
 use crate::{
     Error,
     address::TrustedProxies,
-    commands::{doctor, keys, servers, tenants},
+    commands::{admins, doctor, keys, servers, tenants},
     sensitive::Sensitive,
 };
 use bytesize::ByteSize;
@@ -249,6 +249,9 @@ pub enum Command {
     /// The churches of this installation
     #[command(subcommand)]
     Tenants(tenants::Command),
+    /// The people who sign in to churches
+    #[command(subcommand)]
+    Admins(admins::Command),
     /// What the access tokens of the API are signed with
     #[command(subcommand)]
     Keys(keys::Command),
@@ -309,7 +312,7 @@ impl Config {
         else {
             return Ok(None);
         };
-        let usable = token.len() >= 16 && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let usable = token.len() >= 16 && token.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         usable.then(|| Some(token.into())).ok_or(Error::OperatorToken)
     }
 

@@ -28,7 +28,7 @@ pub enum Error {
     )]
     ShortSecret,
     #[error(
-        "VESTRY_OPERATOR_TOKEN is too weak: it needs at least 16 characters of ASCII without spaces. Make one with: openssl rand -hex 32"
+        "VESTRY_OPERATOR_TOKEN is too weak: it needs at least 16 characters, all of them ASCII. Make one with: openssl rand -hex 32"
     )]
     OperatorToken,
     #[error(transparent)]

@@ -1,6 +1,6 @@
 use server::{
     Error,
-    commands::{doctor, healthcheck, keys, servers, tenants},
+    commands::{admins, doctor, healthcheck, keys, servers, tenants},
     config::{Command, Config},
     installation::{Access, Installation},
     log, serve, settings,
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 async fn run(command: Command, config: &Config) -> Result<(), Error> {
     let access = match &command {
         Command::Tenants(command) => command.access(),
-        Command::Keys(_) => Access::Write,
+        Command::Admins(_) | Command::Keys(_) => Access::Write,
         Command::Servers(command) => command.access(),
         Command::Doctor(_) | Command::Healthcheck | Command::Serve | Command::Work | Command::Migrate => {
             Access::Read
@@ -54,6 +54,7 @@ async fn run(command: Command, config: &Config) -> Result<(), Error> {
     let installation = Installation::open_for(config, access).await?;
     let done = match command {
         Command::Tenants(command) => tenants::run(command, &installation).await,
+        Command::Admins(command) => admins::run(command, &installation).await,
         Command::Keys(command) => keys::run(command, &installation).await,
         Command::Servers(command) => servers::run(command, &installation).await,
         Command::Doctor(options) => doctor::run(options, &installation).await,

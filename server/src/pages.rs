@@ -15,6 +15,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use identity::Device;
 use leptos::{config::Env, prelude::*};
 use serde::Deserialize;
 use std::{collections::HashMap, future::ready, pin::Pin, sync::Arc};
@@ -99,6 +100,7 @@ pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> 
         identity: state.identity.clone(),
         registry: state.registry.clone(),
         session: session.clone(),
+        device: Device::new(parts.extensions.get().cloned().unwrap_or_default(), state.https),
         address: address::client(&parts).limit_key(),
     };
     let visit = Visit {

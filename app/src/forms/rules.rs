@@ -132,6 +132,8 @@ pub fn one_of(text: &str, what: &str, choices: &[&str]) -> Said {
 pub const PASSWORD_MIN: usize = 10;
 pub const PASSWORD_MAX: usize = 200;
 
+pub const GUESSABLE: &str = "This password is easy to guess. A few unrelated words make a good one.";
+
 /// Long enough, and not what everybody would try first. No rule about kinds of characters.
 pub fn password(password: &str, email: &str) -> Said {
     let length = password.chars().count();
@@ -147,7 +149,7 @@ pub fn password(password: &str, email: &str) -> Said {
         return Err(format!("Use at most {PASSWORD_MAX} characters."));
     }
     if strength(password, email) == Strength::Weak {
-        return Err("This password is easy to guess. A few unrelated words make a good one.".into());
+        return Err(GUESSABLE.into());
     }
     Ok(())
 }

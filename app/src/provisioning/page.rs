@@ -28,7 +28,7 @@ pub async fn opening(visit: Visit, doors: Doors) -> Answer {
     let run_id = visit.record()?;
     if let Some(pressed) = visit.submitted::<Pressed>() {
         if !pressed.enter.is_empty() {
-            doors.identity.enter_opened(&doors.session, run_id).await?;
+            doors.identity.enter_opened(&doors.session, &doors.device, run_id).await?;
             return Ok(Reply::redirect("/"));
         }
         if !pressed.again.is_empty() {

@@ -8,9 +8,11 @@ use crate::{
         rules::email_key,
     },
     names::initials,
+    places,
     ui::{icon, list::address},
     visit::{Doors, Visit, local_path},
 };
+use identity::Choice;
 use leptos::prelude::*;
 use serde::Deserialize;
 
@@ -48,8 +50,8 @@ pub async fn sign_in(visit: Visit, doors: Doors) -> Answer {
         return Ok(sign_in_page(&next, typed, errors));
     }
     let email = email_key(&typed.email);
-    let said = doors.identity.sign_in(&doors.session, doors.address, &email, typed.password.clone()).await;
-    match said {
+    let (identity, password) = (&doors.identity, typed.password.clone());
+    match identity.sign_in(&doors.session, &doors.device, doors.address, &email, password).await {
         Ok(choices) if choices.len() == 1 => Ok(Reply::redirect(next.path())),
         Ok(_) => Ok(Reply::redirect(address("/choose", &[("next", next.next)]))),
         Err(identity::Error::WrongCredentials) => {
@@ -119,9 +121,10 @@ pub async fn choose(visit: Visit, doors: Doors) -> Answer {
         let letters = initials([Some(first), Some(second)]);
         view! {
             <li>
-                <button name="tenant_id" value=choice.tenant_id>
+                <button name="tenant_id" value=choice.tenant_id.clone()>
                     <span class="avatar" aria-hidden="true">{letters}</span>
-                    <span>{choice.church}</span>
+                    <span>{choice.church.clone()}</span>
+                    <small class="muted basis-1/2">{about(&choice)}</small>
                     {icon::forward()}
                 </button>
             </li>
@@ -137,6 +140,24 @@ pub async fn choose(visit: Visit, doors: Doors) -> Answer {
         </form>
     };
     Ok(Reply::gate("Choose a church", body))
+}
+
+/// "Nairobi, Kenya · signed up 3 June 2026 · Owner": what tells churches of one name apart.
+fn about(choice: &Choice) -> String {
+    let country = places::country_name(&choice.country);
+    let place = match &choice.town {
+        Some(town) => format!("{town}, {country}"),
+        None => country.to_owned(),
+    };
+    let since = choice.created_at.format("signed up %-d %B %Y").to_string();
+    let role = match choice.role.as_str() {
+        "owner" => "Owner",
+        "admin" => "Administrator",
+        _ => "View only",
+    };
+    let mut about = vec![place.as_str(), &since, role];
+    about.extend(choice.is_suspended.then_some("Suspended"));
+    about.join(" · ")
 }
 
 pub async fn sign_out(visit: Visit, doors: Doors) -> Answer {

@@ -49,11 +49,33 @@ pub struct FounderForm {
 impl Form for FounderForm {
     fn check(&self) -> Errors {
         let mut errors = Errors::default();
-        errors.note("first_name", rules::required(&self.first_name, "your first name", 80));
-        errors.note("last_name", rules::required(&self.last_name, "your last name", 80));
+        errors.note("first_name", self.check_names());
+        errors.note("last_name", rules::optional(&self.last_name, 80));
         errors.note("email", rules::required(&self.email, "your email address", 254));
         errors.note("email", rules::email(&self.email));
         errors.note("password", rules::password(&self.password, &self.email));
+        errors
+    }
+}
+
+impl FounderForm {
+    /// Many people have one name only: it goes into either field.
+    fn check_names(&self) -> Result<(), String> {
+        if rules::line(&self.first_name).is_none() && rules::line(&self.last_name).is_none() {
+            return Err("Enter your name.".into());
+        }
+        rules::optional(&self.first_name, 80)
+    }
+
+    /// All of [`Form::check`], and that nobody who knows the church and the person guesses the password. Only on the
+    /// server: what judges that is too large for a browser.
+    #[cfg(feature = "ssr")]
+    pub async fn check_for(&self, church: &str) -> Errors {
+        let mut errors = self.check();
+        let known = [church, &self.first_name, &self.last_name, &self.email];
+        if errors.of("password").is_none() && identity::is_guessable(&self.password, &known).await {
+            errors.note("password", Err(rules::GUESSABLE.into()));
+        }
         errors
     }
 }

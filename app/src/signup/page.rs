@@ -109,10 +109,11 @@ pub async fn founder(visit: Visit, doors: Doors) -> Answer {
         return Ok(church_page(&visit, &doors, church, &regions, wrong));
     }
     let Some(typed) = visit.submitted::<FounderForm>() else {
-        let fresh = FounderForm { key: Uuid::new_v4().to_string(), ..FounderForm::default() };
+        let key = doors.identity.signup_key(&doors.device);
+        let fresh = FounderForm { key, ..FounderForm::default() };
         return Ok(founder_page(&church, fresh, Errors::default()));
     };
-    let errors = typed.check();
+    let errors = typed.check_for(&church.church).await;
     if !errors.is_empty() {
         return Ok(founder_page(&church, typed, errors));
     }
@@ -124,9 +125,22 @@ pub async fn founder(visit: Visit, doors: Doors) -> Answer {
             let errors = Errors::one("email", format!("Too many offices were opened from here. {words}"));
             Ok(founder_page(&church, typed, errors).with_status(failure.status()))
         }
+        Err(identity::Error::KeyReused) => {
+            let fresh = FounderForm { key: doors.identity.signup_key(&doors.device), ..typed };
+            Ok(founder_page(&church, fresh, Errors::one("email", ALREADY_SENT)))
+        }
+        Err(identity::Error::TooManyUnverified) => {
+            Ok(founder_page(&church, typed, Errors::one("email", TOO_MANY_CHURCHES)))
+        }
         Err(error) => Err(error.into()),
     }
 }
+
+const ALREADY_SENT: &str = "This form was sent before, and cannot be sent again with other details. To create another \
+                            church's account, check your details, choose a password and send it now.";
+
+pub const TOO_MANY_CHURCHES: &str = "Five churches have signed up with this email address, and it has not been \
+                                     confirmed. Use another address, or ask your Vestry provider to confirm this one.";
 
 async fn sign_up(doors: &Doors, church: &ChurchForm, typed: &FounderForm) -> identity::Result<Uuid> {
     let new = NewChurch {
@@ -139,9 +153,10 @@ async fn sign_up(doors: &Doors, church: &ChurchForm, typed: &FounderForm) -> ide
         last_name: line(&typed.last_name).unwrap_or_default(),
         email: email_key(&typed.email),
         password: typed.password.clone(),
-        idempotency_key: typed.key.parse::<Uuid>().ok().map(|key| format!("form {key}")),
+        idempotency_key: None,
     };
-    Ok(doors.identity.sign_up(&doors.session, doors.address, new).await?.run_id)
+    let (identity, session) = (&doors.identity, &doors.session);
+    Ok(identity.sign_up(session, &doors.device, doors.address, new, &typed.key).await?.run_id)
 }
 
 fn founder_page(church: &ChurchForm, typed: FounderForm, errors: Errors) -> Reply {

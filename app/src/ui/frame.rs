@@ -1,7 +1,7 @@
 use super::{behaviour::Menu, icon};
 use crate::{
     answer::Flash,
-    names::{full, initials},
+    names::initials,
     visit::{SignedIn, Theme},
 };
 use leptos::prelude::*;
@@ -27,7 +27,7 @@ pub fn room(
 ) -> AnyView {
     let admin = &office.admin;
     let names = [Some(admin.first_name.as_str()), Some(admin.last_name.as_str())];
-    let name = full(names);
+    let name = admin.name();
     let role = match admin.role {
         tenant::Role::Owner => "Owner",
         tenant::Role::Admin => "Administrator",

@@ -7,6 +7,15 @@ pub enum Error {
     WrongCredentials,
     #[error("too many attempts")]
     TooManyAttempts { retry_after: Duration },
+    /// The signup's idempotency key, or its form, was used for something else before, or has ended.
+    #[error("the key of this signup was used before")]
+    KeyReused,
+    /// So many churches may be signed up with an email that nobody has proved to be theirs, and no more.
+    #[error("the email has too many churches without being verified")]
+    TooManyUnverified,
+    /// A token of the issuer that does not prove the email of whoever shows it.
+    #[error("the token does not prove the email")]
+    NotProved,
     #[error("the church is suspended")]
     Suspended { church: String },
     /// The token is unknown, expired, revoked or not ours; which of them is nobody's business.
@@ -30,11 +39,21 @@ pub enum Error {
     #[error("a sealed record could not be opened: it belongs to another secret key")]
     Sealed,
     #[error(transparent)]
-    Registry(#[from] registry::Error),
+    Registry(registry::Error),
     #[error(transparent)]
     Tenant(#[from] tenant::Error),
     #[error("the session could not be read or written")]
     Session(#[from] tower_sessions::session::Error),
+}
+
+impl From<registry::Error> for Error {
+    fn from(error: registry::Error) -> Self {
+        match error {
+            registry::Error::KeyReused => Self::KeyReused,
+            registry::Error::TooManyUnverified => Self::TooManyUnverified,
+            error => Self::Registry(error),
+        }
+    }
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

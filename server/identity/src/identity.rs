@@ -4,7 +4,7 @@ use crate::{
     keys::Keys,
     limits::Limits,
     passwords::Passwords,
-    session_store::{SEEN, WHO},
+    session_store::{EPOCH, SEEN, WHO},
 };
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -101,6 +101,9 @@ impl From<&tenants::Tenant> for Church {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Opening {
     pub run_id: Uuid,
+    /// In seconds since 1970: later, the church is entered with its password only.
+    #[serde(default)]
+    pub until: i64,
 }
 
 impl Opening {
@@ -149,7 +152,8 @@ impl Identity {
     /// Who is signed in to this session, and the tenant that opens; `None` when nobody is.
     pub async fn resolve(&self, session: &Session) -> Result<Option<SignedIn>> {
         let Some((tenant_id, admin_id)) = session.get::<(String, Uuid)>(WHO).await? else { return Ok(None) };
-        let inside = self.enter(&tenant_id.parse()?, admin_id).await?;
+        let epoch = session.get(EPOCH).await?.unwrap_or(0);
+        let inside = self.enter_since(&tenant_id.parse()?, admin_id, epoch).await?;
         if inside.is_some() {
             keep_alive(session).await?;
         }
@@ -177,6 +181,22 @@ impl Identity {
             },
         };
         Ok(Some(SignedIn { tenant, admin, church: Church::from(&*known) }))
+    }
+
+    /// The same as the church's database says now: what is kept may be of before the admin was enabled again.
+    pub(crate) async fn enter_anew(&self, tenant_id: &TenantId, admin_id: Uuid) -> Result<Option<SignedIn>> {
+        self.admins.invalidate(&(tenant_id.to_string(), admin_id)).await;
+        self.enter(tenant_id, admin_id).await
+    }
+
+    /// The same with a session or token that was made in this epoch of the admin's.
+    pub(crate) async fn enter_since(
+        &self,
+        tenant_id: &TenantId,
+        admin_id: Uuid,
+        epoch: i32,
+    ) -> Result<Option<SignedIn>> {
+        Ok(self.enter(tenant_id, admin_id).await?.filter(|inside| inside.admin.epoch == epoch))
     }
 
     /// A tenant that is being made, which the registry does not yet call active. For whoever holds
@@ -245,6 +265,7 @@ impl Identity {
     pub async fn sweep(&self) -> Result<()> {
         self.limits.sweep();
         registry::tokens::sweep(&self.registry).await?;
+        registry::signups::sweep(&self.registry).await?;
         Ok(registry::sessions::delete_expired(&self.registry).await?)
     }
 
@@ -282,12 +303,28 @@ impl Identity {
         }
         if version < tenant::schema::version() {
             // Once, however many come at the same moment.
-            let upgrade = async { (self.upgrade)(known.id.clone()).await.then_some(()).ok_or(()) };
+            let upgrade = async {
+                (self.upgrade)(known.id.clone()).await.then_some(()).ok_or(())?;
+                self.carry_verified_over(known).await.map_err(drop)
+            };
             let upgraded = self.upgraded.try_get_with_by_ref(&known.id, upgrade).await;
             upgraded.map_err(|_| Error::TooOld)?;
         }
+        self.pooled(known).await
+    }
+
+    async fn pooled(&self, known: &tenants::Tenant) -> Result<Tenant> {
         let placement = known.placement.as_ref().ok_or(registry::Error::NotFound)?;
         Ok(self.pools.get(&place(known, placement)).await)
+    }
+
+    /// Emails that were proved before the church's tables had a place to note it.
+    async fn carry_verified_over(&self, known: &tenants::Tenant) -> Result<()> {
+        let verified = tenants::verified_emails(&self.registry, &known.id).await?;
+        if !verified.is_empty() {
+            admins::verify(&self.pooled(known).await?, &verified).await?;
+        }
+        Ok(())
     }
 }
 

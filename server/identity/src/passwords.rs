@@ -4,6 +4,8 @@ use argon2::{
 };
 use std::sync::{Arc, LazyLock};
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
+use zxcvbn::{Score, zxcvbn};
 
 /// Argon2id at OWASP's first choice (19 MiB, 2 passes, 1 lane), which is also the library's default.
 /// Each hash takes its memory; no more run at once than there are cores.
@@ -13,7 +15,7 @@ pub struct Passwords {
 }
 
 /// What the password of an unknown email is checked against, so that it takes as long as any other.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash_now("nobody has this password"));
+static NOBODY: LazyLock<String> = LazyLock::new(|| hash_now("nobody has this password", None));
 
 impl Passwords {
     pub fn new() -> Self {
@@ -21,16 +23,19 @@ impl Passwords {
         Self { running: Arc::new(Semaphore::new(cores)) }
     }
 
-    pub async fn hash(&self, password: String) -> String {
-        self.run(move || hash_now(&password)).await
+    /// With a salt that is used for nothing else, or a random one.
+    pub async fn hash(&self, password: String, salt: Option<[u8; 16]>) -> String {
+        self.run(move || hash_now(&nfc(&password), salt)).await
     }
 
+    /// Keyboards write one letter in several ways, so that NFC is what is hashed. Hashes of an earlier version are of
+    /// what was typed: that is tried as well.
     pub async fn verify(&self, password: String, hash: Option<String>) -> bool {
         self.run(move || {
             let known = hash.is_some();
             let hash = hash.unwrap_or_else(|| NOBODY.clone());
-            let right = PasswordHash::new(&hash)
-                .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
+            let composed = nfc(&password);
+            let right = fits(&hash, &composed) || (composed != password && fits(&hash, &password));
             known && right
         })
         .await
@@ -42,6 +47,105 @@ impl Passwords {
     }
 }
 
-fn hash_now(password: &str) -> String {
-    Argon2::default().hash_password(password.as_bytes()).expect("any password can be hashed").to_string()
+fn nfc(password: &str) -> String {
+    password.nfc().collect()
+}
+
+fn fits(hash: &str, password: &str) -> bool {
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+fn hash_now(password: &str, salt: Option<[u8; 16]>) -> String {
+    let hash: Result<PasswordHash, _> = match salt {
+        Some(salt) => Argon2::default().hash_password_with_salt(password.as_bytes(), &salt),
+        None => Argon2::default().hash_password(password.as_bytes()),
+    };
+    hash.expect("any password can be hashed").to_string()
+}
+
+/// The fewest characters of a password, however they were typed.
+const MIN_CHARS: usize = 10;
+
+/// Whether somebody guesses this password in fewer than 100 million tries, who knows the church: its name, the names of
+/// the person and the email are `known`.
+pub async fn is_guessable(password: &str, known: &[&str]) -> bool {
+    let password = nfc(password);
+    let words = words_of(known);
+    let judge = move || {
+        // A church's words make a password no better, wherever they stand in it.
+        let lower = password.to_lowercase();
+        let rest = words.iter().filter(|word| word.chars().count() > 3);
+        let rest = rest.fold(lower.clone(), |rest, word| rest.replace(word.as_str(), ""));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let weak = |password: &str| zxcvbn(password, &words).score() < Score::Three;
+        password.chars().count() < MIN_CHARS || weak(&password) || (rest != lower && weak(&rest))
+    };
+    tokio::task::spawn_blocking(judge).await.unwrap_or(true)
+}
+
+/// Each text, its words, and its words written as one, in lower case; the longest first.
+fn words_of(known: &[&str]) -> Vec<String> {
+    let mut words = Vec::new();
+    for text in known {
+        let text = nfc(text).to_lowercase();
+        let parts: Vec<_> = text
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect();
+        words.push(parts.concat());
+        words.extend(parts);
+        words.push(text);
+    }
+    words.retain(|word| !word.is_empty());
+    words.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    words.dedup();
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_others_would_try_first_is_guessable() {
+        let known = ["Grace Chapel", "Ruth", "Okafor", "ruth.okafor@example.org"];
+        for weak in [
+            "password12345",
+            "12345678910",
+            "qwertyuiop1",
+            "jesusislord",
+            "GraceChapel1",
+            "gr4ce ch4pel 1",
+            "GraceChapel2026!",
+            "chapel-of-grace-1",
+            "ruth.okafor.2026",
+            "Okafor!Ruth!123",
+            "example.org.2026",
+            "xk3",
+            // Ten characters only as long as each accent counts.
+            "a\u{301}e\u{301}i\u{301}o\u{301}u\u{301}",
+        ] {
+            assert!(is_guessable(weak, &known).await, "{weak}");
+        }
+        for strong in
+            ["river candle mango", "river candle grace mango", "xK3!vq9ZpLw7", "Flußpferd Kerze Mango"]
+        {
+            assert!(!is_guessable(strong, &known).await, "{strong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_password_fits_however_its_letters_are_written() {
+        let passwords = Passwords::new();
+        let (composed, decomposed) = ("caf\u{e9} river candle", "cafe\u{301} river candle");
+        let hash = passwords.hash(decomposed.into(), None).await;
+        assert!(passwords.verify(composed.into(), Some(hash.clone())).await);
+        assert!(passwords.verify(decomposed.into(), Some(hash)).await);
+        // As an earlier version has hashed it.
+        let old = hash_now(decomposed, None);
+        assert!(passwords.verify(decomposed.into(), Some(old)).await);
+        assert!(!passwords.verify("cafe river candle".into(), Some(hash_now(composed, None))).await);
+    }
 }

@@ -1,5 +1,7 @@
+use crate::seal::hex;
 use moka::future::Cache;
 use registry::{Error as RegistryError, Registry, sessions};
+use ring::digest::{SHA256, digest};
 use std::time::Duration;
 use tower_sessions::{
     SessionStore as TowerSessionStore,
@@ -13,11 +15,15 @@ pub(crate) const SEEN: &str = "seen";
 /// The key under which a session says who is signed in.
 pub(crate) const WHO: &str = "who";
 
+/// And the one under which it says in which epoch of the admin's that was; see `admins.epoch`.
+pub(crate) const EPOCH: &str = "epoch";
+
 /// Browser sessions: rows in the registry, kept in memory for a while.
 #[derive(Clone, Debug)]
 pub struct SessionStore {
     registry: Registry,
-    cache: Cache<Id, Record>,
+    /// By the digest of the id, which is all that the registry knows of it.
+    cache: Cache<String, Record>,
 }
 
 impl SessionStore {
@@ -27,10 +33,8 @@ impl SessionStore {
         Self { registry, cache }
     }
 
-    pub(crate) async fn forget(&self, id: &str) {
-        if let Ok(id) = id.parse::<Id>() {
-            self.cache.invalidate(&id).await;
-        }
+    pub(crate) async fn forget(&self, digest: &str) {
+        self.cache.invalidate(digest).await;
     }
 
     pub(crate) fn forget_all(&self) {
@@ -44,12 +48,13 @@ impl TowerSessionStore for SessionStore {
         while !sessions::create(&self.registry, &row(record)?).await.map_err(backend)? {
             record.id = Id::default();
         }
-        self.cache.insert(record.id, record.clone()).await;
+        self.cache.insert(digest_of(&record.id), record.clone()).await;
         Ok(())
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
-        let cached = self.cache.get(&record.id).await;
+        let digest = digest_of(&record.id);
+        let cached = self.cache.get(&digest).await;
         // The session layer saves again what a sign-in has just saved.
         if cached.as_ref().is_some_and(|cached| is_same(cached, record)) {
             return Ok(());
@@ -64,20 +69,19 @@ impl TowerSessionStore for SessionStore {
             saved => saved.map_err(backend)?,
         };
         match saved {
-            true => self.cache.insert(record.id, record.clone()).await,
+            true => self.cache.insert(digest, record.clone()).await,
             // It was ended meanwhile, and stays so.
-            false => self.cache.invalidate(&record.id).await,
+            false => self.cache.invalidate(&digest).await,
         }
         Ok(())
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        if let Some(record) = self.cache.get(id).await {
+        let digest = digest_of(id);
+        if let Some(record) = self.cache.get(&digest).await {
             return Ok((record.expiry_date > time::OffsetDateTime::now_utc()).then_some(record));
         }
-        let Some((data, expires_at)) =
-            sessions::load(&self.registry, &id.to_string()).await.map_err(backend)?
-        else {
+        let Some((data, expires_at)) = sessions::load(&self.registry, &digest).await.map_err(backend)? else {
             return Ok(None);
         };
         let record = Record {
@@ -86,13 +90,14 @@ impl TowerSessionStore for SessionStore {
             expiry_date: time::OffsetDateTime::from_unix_timestamp(expires_at.timestamp())
                 .map_err(|error| Error::Decode(error.to_string()))?,
         };
-        self.cache.insert(*id, record.clone()).await;
+        self.cache.insert(digest, record.clone()).await;
         Ok(Some(record))
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
-        self.cache.invalidate(id).await;
-        sessions::delete(&self.registry, &id.to_string()).await.map_err(backend)
+        let digest = digest_of(id);
+        self.cache.invalidate(&digest).await;
+        sessions::delete(&self.registry, &digest).await.map_err(backend)
     }
 }
 
@@ -110,9 +115,14 @@ fn only_kept_alive(cached: &Record, record: &Record) -> bool {
     known(cached) == known(record)
 }
 
+/// What the registry knows a session by. An id has 128 random bits, so that one round of SHA-256 protects it.
+fn digest_of(id: &Id) -> String {
+    hex(digest(&SHA256, id.to_string().as_bytes()).as_ref())
+}
+
 fn row(record: &Record) -> Result<sessions::Session> {
     Ok(sessions::Session {
-        id: record.id.to_string(),
+        digest: digest_of(&record.id),
         admin: record.data.get(WHO).and_then(|who| serde_json::from_value(who.clone()).ok()),
         data: serde_json::to_value(&record.data).map_err(|error| Error::Encode(error.to_string()))?,
         expires_at: chrono::DateTime::from_timestamp(record.expiry_date.unix_timestamp(), 0)

@@ -1,8 +1,19 @@
-use crate::{Error, Identity, Result, events::in_tenant, identity::Opening, session_store::WHO};
-use registry::{TenantId, runs, runs::RunStatus, sessions, tenants};
+use crate::{
+    Device, Error, Identity, Result,
+    device::DeviceId,
+    events::in_tenant,
+    identity::Opening,
+    session_store::{EPOCH, WHO},
+};
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use chrono::{DateTime, Utc};
+use registry::{TenantId, runs, runs::RunStatus, sessions, signups, tenants};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, time::Duration};
-use tenant::{Tenant, admins};
+use tenant::{
+    Tenant,
+    admins::{self, Account},
+};
 use tokio::time::Instant;
 use tower_sessions::Session;
 use uuid::Uuid;
@@ -11,17 +22,47 @@ use uuid::Uuid;
 /// into several: the time tells nothing about who exists.
 const REFUSAL: Duration = Duration::from_millis(400);
 
-/// A church that an email and password open.
+/// A church that an email and password open, with what tells it from another of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     pub tenant_id: String,
     pub church: String,
+    pub town: Option<String>,
+    /// ISO 3166, two letters.
+    pub country: String,
+    /// When it was signed up.
+    pub created_at: DateTime<Utc>,
+    /// What the person is there; see [`tenant::Role::name`].
+    pub role: String,
+    /// It is there, and opens to nobody now.
+    pub is_suspended: bool,
     pub(crate) admin_id: Uuid,
 }
 
 impl Choice {
-    /// The key under which a session keeps the churches it may choose from.
+    /// The key under which a session keeps the churches it may choose from, sealed: the registry holds no church data.
     const KEY: &str = "choices";
+
+    pub(crate) fn new(church: &tenants::Tenant, account: &Account) -> Self {
+        Self {
+            tenant_id: church.id.to_string(),
+            church: church.name.clone(),
+            town: account.town.clone(),
+            country: church.country.clone(),
+            created_at: church.created_at,
+            role: account.role.name().to_owned(),
+            is_suspended: church.status == tenants::Status::Suspended,
+            admin_id: account.id,
+        }
+    }
+
+    /// Only churches that are open can be entered.
+    pub(crate) fn open(&self) -> Result<&Self> {
+        match self.is_suspended {
+            true => Err(Error::Suspended { church: self.church.clone() }),
+            false => Ok(self),
+        }
+    }
 }
 
 impl Identity {
@@ -30,17 +71,21 @@ impl Identity {
     pub async fn sign_in(
         &self,
         session: &Session,
+        device: &Device,
         address: IpAddr,
         email: &str,
         password: String,
     ) -> Result<Vec<Choice>> {
-        let verified = self.verify(address, email, password).await;
+        let known = device.id_for(&self.secret, email);
+        let verified = self.verify(address, known, email, password, None).await;
         let choices = verified.inspect_err(|error| self.log_refused(email, error))?;
+        device.remember(&self.secret, email);
         match choices.as_slice() {
             [only] => self.open(session, only).await?,
             _ => {
                 renew(session).await?;
-                session.insert(Choice::KEY, &choices).await?;
+                let sealed = self.secret.seal(Choice::KEY, &serde_json::to_vec(&choices).expect("JSON"));
+                session.insert(Choice::KEY, BASE64_STANDARD_NO_PAD.encode(sealed)).await?;
                 session.save().await?;
             }
         }
@@ -49,7 +94,11 @@ impl Identity {
 
     /// The churches this session may choose from, because its password was right for them.
     pub async fn choices(&self, session: &Session) -> Result<Vec<Choice>> {
-        Ok(session.get(Choice::KEY).await?.unwrap_or_default())
+        let Some(sealed) = session.get_value(Choice::KEY).await? else { return Ok(Vec::new()) };
+        let sealed = sealed.as_str().and_then(|sealed| BASE64_STANDARD_NO_PAD.decode(sealed).ok());
+        let choices = sealed.and_then(|sealed| self.secret.open(Choice::KEY, &sealed).ok());
+        // What an earlier version has kept is chosen anew.
+        Ok(choices.and_then(|choices| serde_json::from_slice(&choices).ok()).unwrap_or_default())
     }
 
     /// Opens one of [`Identity::choices`].
@@ -70,13 +119,14 @@ impl Identity {
         Ok(sessions::delete_of_admin(&self.registry, tenant_id, admin_id).await?)
     }
 
-    /// Whether this browser signed up for that run.
+    /// Whether this browser signed up for that run, and may enter without a password.
     pub async fn waits_for(&self, session: &Session, run_id: Uuid) -> Result<bool> {
-        Ok(session.get::<Opening>(Opening::KEY).await?.is_some_and(|opening| opening.run_id == run_id))
+        let opening = session.get::<Opening>(Opening::KEY).await?;
+        Ok(opening.is_some_and(|opening| opening.run_id == run_id && Utc::now().timestamp() < opening.until))
     }
 
     /// Lets the browser that signed a church up enter it, once it is open.
-    pub async fn enter_opened(&self, session: &Session, run_id: Uuid) -> Result<bool> {
+    pub async fn enter_opened(&self, session: &Session, device: &Device, run_id: Uuid) -> Result<bool> {
         if !self.waits_for(session, run_id).await? {
             return Ok(false);
         }
@@ -86,18 +136,30 @@ impl Identity {
         }
         let tenant = self.tenant_of(&run.tenant_id).await?;
         let admin_id = admins::founder(&tenant).await?;
-        let choice = Choice { tenant_id: run.tenant_id.to_string(), church: run.church, admin_id };
+        self.enter_session(session, &run.tenant_id, admin_id).await?;
         session.remove::<Opening>(Opening::KEY).await?;
-        self.open(session, &choice).await?;
+        signups::end_key(&self.registry, run_id).await?;
+        if let Some(email) = admins::email_of(&tenant, admin_id).await? {
+            device.remember(&self.secret, &email);
+        }
         Ok(true)
     }
 
-    pub(crate) async fn verify(&self, address: IpAddr, email: &str, password: String) -> Result<Vec<Choice>> {
-        self.limits.sign_in(address, email)?;
+    /// The churches that an email and password open, `wanted` among the first. `device` has signed in with this email
+    /// before.
+    pub(crate) async fn verify(
+        &self,
+        address: IpAddr,
+        device: Option<DeviceId>,
+        email: &str,
+        password: String,
+        wanted: Option<&str>,
+    ) -> Result<Vec<Choice>> {
+        let attempt = self.limits.sign_in(address, email, device)?;
         let no_sooner = Instant::now() + REFUSAL;
         let mut choices = Vec::new();
         let mut unavailable = None;
-        let churches = tenants::of_email(&self.registry, email).await?;
+        let churches = tenants::of_email(&self.registry, email, wanted).await?;
         if churches.is_empty() {
             self.passwords.verify(password, None).await;
         } else {
@@ -119,41 +181,47 @@ impl Identity {
             tokio::time::sleep_until(no_sooner).await;
             return Err(unavailable.unwrap_or(Error::WrongCredentials));
         }
-        Ok(choices)
+        self.limits.succeeded(&attempt);
+        match choices.iter().all(|choice| choice.is_suspended) {
+            true => Err(Error::Suspended { church: choices.swap_remove(0).church }),
+            false => Ok(choices),
+        }
     }
 
     async fn verify_in(&self, tenant_id: &TenantId, email: &str, password: String) -> Result<Option<Choice>> {
         let known = self.known(tenant_id).await?;
-        let open = self.open_tenant(&known).await;
         // That a church is suspended is told to those who know its password.
-        let suspended = matches!(open, Err(Error::Suspended { .. }));
-        let tenant = if suspended { self.suspended_tenant(&known).await? } else { open? };
-        let (admin_id, hash) = admins::credential(&tenant, email).await?.unzip();
+        let tenant = match self.open_tenant(&known).await {
+            Err(Error::Suspended { .. }) => self.suspended_tenant(&known).await?,
+            open => open?,
+        };
+        let account = admins::with_email(&tenant, email).await?;
+        let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let right = self.passwords.verify(password, hash).await;
-        if suspended && right {
-            return Err(Error::Suspended { church: known.name.clone() });
-        }
-        Ok(admin_id.filter(|_| right).map(|admin_id| Choice {
-            tenant_id: tenant_id.to_string(),
-            church: known.name.clone(),
-            admin_id,
-        }))
+        Ok(account.filter(|_| right).map(|account| Choice::new(&known, &account)))
     }
 
     async fn open(&self, session: &Session, choice: &Choice) -> Result<()> {
+        let choice = choice.open()?;
+        self.enter_session(session, &choice.tenant_id.parse()?, choice.admin_id).await
+    }
+
+    async fn enter_session(&self, session: &Session, tenant_id: &TenantId, admin_id: Uuid) -> Result<()> {
+        let inside = self.enter_anew(tenant_id, admin_id).await?.ok_or(Error::WrongCredentials)?;
         renew(session).await?;
-        session.remove::<Vec<Choice>>(Choice::KEY).await?;
-        session.insert(WHO, (&choice.tenant_id, choice.admin_id)).await?;
+        session.remove_value(Choice::KEY).await?;
+        session.insert(WHO, (tenant_id.as_str(), admin_id)).await?;
+        session.insert(EPOCH, inside.admin.epoch).await?;
         // Here, where a registry that takes no writes can still be answered with a page. The session layer would
         // answer with an empty body.
         session.save().await?;
-        note(self.tenant_of(&choice.tenant_id.parse()?).await?, choice.admin_id);
+        note(inside.tenant, admin_id);
         Ok(())
     }
 }
 
-/// The session gets a new id, so that one planted before the sign-in is worth nothing.
-async fn renew(session: &Session) -> Result<()> {
+/// The session gets a new id, so that one planted before is worth nothing.
+pub(crate) async fn renew(session: &Session) -> Result<()> {
     if session.id().is_some() {
         session.cycle_id().await?;
     }

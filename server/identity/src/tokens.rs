@@ -1,6 +1,6 @@
 //! Tokens of our own: an access token for fifteen minutes, and a refresh token that is used once.
 
-use crate::{Error, Identity, Result, SignedIn, seal::random, sign_in::note};
+use crate::{Choice, Error, Identity, Result, SignedIn, sign_in::note};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, encode};
@@ -15,6 +15,9 @@ pub const ACCESS: Duration = Duration::from_secs(15 * 60);
 /// How long a program stays signed in that does not refresh.
 const REFRESH: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// How far the clocks of two of our processes may be apart.
+const LEEWAY: u64 = 30;
+
 const ISSUER: &str = "vestry";
 
 /// What a program signs in with.
@@ -23,6 +26,8 @@ pub struct Login {
     pub password: String,
     /// Which church to open, when the email belongs to several.
     pub tenant_id: Option<String>,
+    /// A token of the outside issuer, to prove that the email is the person's own.
+    pub id_token: Option<String>,
     pub idempotency_key: Option<String>,
 }
 
@@ -47,6 +52,9 @@ pub(crate) struct Claims {
     pub tenant_id: String,
     /// The sign-in that it came from, and ends with.
     pub sid: Uuid,
+    /// The admin's, at the sign-in; see `admins.epoch`.
+    #[serde(default)]
+    epoch: i32,
     iat: i64,
     nbf: i64,
     exp: i64,
@@ -58,6 +66,8 @@ struct Answer {
     family: Uuid,
     tenant_id: String,
     admin_id: Uuid,
+    #[serde(default)]
+    epoch: i32,
     tokens: Tokens,
 }
 
@@ -66,27 +76,25 @@ impl Identity {
     pub async fn log_in(&self, address: IpAddr, login: Login) -> Result<LoggedIn> {
         let wanted = login.tenant_id.as_deref();
         let asked = login.idempotency_key.as_deref().map(|key| {
-            self.asked(&["login", key, &login.email, &login.password, wanted.unwrap_or_default()])
+            let id_token = login.id_token.as_deref().unwrap_or_default();
+            self.asked(&["login", key, &login.email, &login.password, wanted.unwrap_or_default(), id_token])
         });
         if let Some(asked) = &asked
             && let Some(answer) = tokens::answer_to(&self.registry, asked).await?
         {
             return self.as_before(&answer).await;
         }
-        let verified = self.verify(address, &login.email, login.password).await;
+        let verified = self.verify(address, None, &login.email, login.password, wanted).await;
         let choices = verified.inspect_err(|error| self.log_refused(&login.email, error))?;
-        let chosen = match (wanted, choices.as_slice()) {
-            (Some(wanted), all) => {
-                all.iter().find(|choice| choice.tenant_id == wanted).ok_or(Error::WrongTenant)?
-            }
-            (None, [only]) => only,
-            (None, _) => return Err(Error::ChooseTenant(choices)),
-        };
-        let family =
-            Family { id: Uuid::now_v7(), tenant_id: chosen.tenant_id.parse()?, admin_id: chosen.admin_id };
-        let signed_in = self.of_family(&family).await?;
+        let chosen = chosen(&choices, wanted)?;
+        let (tenant_id, admin_id) = (chosen.tenant_id.parse()?, chosen.admin_id);
+        let signed_in = self.enter_anew(&tenant_id, admin_id).await?.ok_or(Error::WrongCredentials)?;
+        if let Some(token) = &login.id_token {
+            self.prove_email(&signed_in, token).await?;
+        }
+        let family = Family { id: Uuid::now_v7(), tenant_id, admin_id, epoch: signed_in.admin.epoch };
         note(signed_in.tenant.clone(), family.admin_id);
-        let tokens = self.new_tokens(&family).await?;
+        let tokens = self.new_tokens(&family, 0).await?;
         let kept = asked.map(|asked| self.keep(asked, &family, &tokens));
         let shown = digest_of(&tokens.refresh);
         match tokens::open(&self.registry, &family, &shown, REFRESH, kept).await? {
@@ -95,23 +103,23 @@ impl Identity {
         }
     }
 
-    /// A new pair for a refresh token, which is used up. One that was used before ends the sign-in, unless it is
-    /// the same request again under its Idempotency-Key.
+    /// A new pair for a refresh token, which is used up. One that was used before ends the sign-in, unless that was a
+    /// moment ago, or it is the same request again under its Idempotency-Key.
     pub async fn refresh(&self, refresh: &str, idempotency_key: Option<&str>) -> Result<LoggedIn> {
         let shown = digest_of(refresh);
         let asked = idempotency_key.map(|key| self.asked(&["refresh", key, refresh]));
         let known = tokens::find(&self.registry, &shown, asked.as_deref()).await?;
         let known = known.ok_or(Error::Unauthenticated)?;
-        if let Some(answer) = known.answer {
-            return self.as_before(&answer).await;
+        if let Some(answer) = &known.answer {
+            return self.as_before(answer).await;
         }
-        let family = known.family;
-        let signed_in = self.of_family(&family).await?;
-        let tokens = self.new_tokens(&family).await?;
-        let kept = asked.map(|asked| self.keep(asked, &family, &tokens));
+        let family = &known.family;
+        let signed_in = self.of_family(family).await?;
+        let tokens = self.new_tokens(family, known.counter + 1).await?;
+        let kept = asked.map(|asked| self.keep(asked, family, &tokens));
         let next = digest_of(&tokens.refresh);
-        match tokens::rotate(&self.registry, &family, &shown, &next, REFRESH, kept.as_ref()).await? {
-            Rotated::Next => Ok(LoggedIn { signed_in, tokens }),
+        match tokens::rotate(&self.registry, &known, &shown, &next, REFRESH, kept.as_ref()).await? {
+            Rotated::Next | Rotated::Crossed => Ok(LoggedIn { signed_in, tokens }),
             Rotated::Repeated(answer) => self.as_before(&answer).await,
             Rotated::Reused => {
                 tracing::warn!(tenant = %family.tenant_id, "a refresh token was shown twice; its sign-in has ended");
@@ -139,6 +147,7 @@ impl Identity {
             id: claims.sid,
             tenant_id: claims.tenant_id.parse().map_err(|_| Error::Unauthenticated)?,
             admin_id: claims.sub,
+            epoch: claims.epoch,
         };
         if self.families.get(&family.id).await.is_none() {
             if !tokens::lives(&self.registry, family.id).await? {
@@ -158,22 +167,26 @@ impl Identity {
         rules.set_issuer(&[ISSUER]);
         rules.set_required_spec_claims(&["exp", "nbf", "iss"]);
         rules.validate_nbf = true;
-        rules.leeway = 0;
+        rules.leeway = LEEWAY;
         let claims = decode::<Claims>(token, &key, &rules).map_err(|_| Error::Unauthenticated)?.claims;
-        Ok(claims)
+        let is_of_the_future = claims.iat > Utc::now().timestamp() + LEEWAY as i64;
+        if is_of_the_future { Err(Error::Unauthenticated) } else { Ok(claims) }
     }
 
     async fn of_family(&self, family: &Family) -> Result<SignedIn> {
-        self.enter(&family.tenant_id, family.admin_id).await?.ok_or(Error::Unauthenticated)
+        let inside = self.enter_since(&family.tenant_id, family.admin_id, family.epoch).await?;
+        inside.ok_or(Error::Unauthenticated)
     }
 
-    async fn new_tokens(&self, family: &Family) -> Result<Tokens> {
+    /// An access token, and the refresh token of this place in the family.
+    async fn new_tokens(&self, family: &Family, counter: i32) -> Result<Tokens> {
         let now = Utc::now().timestamp();
         let claims = Claims {
             iss: ISSUER.to_owned(),
             sub: family.admin_id,
             tenant_id: family.tenant_id.to_string(),
             sid: family.id,
+            epoch: family.epoch,
             iat: now,
             nbf: now,
             exp: now + ACCESS.as_secs() as i64,
@@ -182,7 +195,13 @@ impl Identity {
         let newest = keys.first().ok_or(registry::Error::NotFound)?;
         let header = Header { kid: Some(newest.id.clone()), ..Header::new(Algorithm::HS256) };
         let access = encode(&header, &claims, &newest.signs).expect("six claims are JSON");
-        Ok(Tokens { access, refresh: format!("vrt_{}", BASE64_URL_SAFE_NO_PAD.encode(random::<32>())) })
+        Ok(Tokens { access, refresh: self.refresh_token(family.id, counter) })
+    }
+
+    /// Nobody without the installation's secret can make it, and we can make it again: only its digest is kept.
+    fn refresh_token(&self, family: Uuid, counter: i32) -> String {
+        let place = [&family.as_bytes()[..], &counter.to_be_bytes()].concat();
+        format!("vrt_{}", BASE64_URL_SAFE_NO_PAD.encode(self.secret.digest("refresh token", &place)))
     }
 
     fn asked(&self, words: &[&str]) -> Vec<u8> {
@@ -194,6 +213,7 @@ impl Identity {
             family: family.id,
             tenant_id: family.tenant_id.to_string(),
             admin_id: family.admin_id,
+            epoch: family.epoch,
             tokens: Tokens { access: tokens.access.clone(), refresh: tokens.refresh.clone() },
         };
         let answer = serde_json::to_vec(&answer).expect("an answer is JSON");
@@ -207,8 +227,22 @@ impl Identity {
             return Err(Error::Unauthenticated);
         }
         let tenant_id = answer.tenant_id.parse()?;
-        let signed_in = self.enter(&tenant_id, answer.admin_id).await?.ok_or(Error::Unauthenticated)?;
+        let inside = self.enter_since(&tenant_id, answer.admin_id, answer.epoch).await?;
+        let signed_in = inside.ok_or(Error::Unauthenticated)?;
         Ok(LoggedIn { signed_in, tokens: answer.tokens })
+    }
+}
+
+/// The church that is wanted, or the only one that is open.
+fn chosen<'a>(choices: &'a [Choice], wanted: Option<&str>) -> Result<&'a Choice> {
+    if let Some(wanted) = wanted {
+        let named = choices.iter().find(|choice| choice.tenant_id == wanted);
+        return named.ok_or(Error::WrongTenant)?.open();
+    }
+    let mut open = choices.iter().filter(|choice| !choice.is_suspended);
+    match (open.next(), open.next()) {
+        (Some(only), None) => Ok(only),
+        _ => Err(Error::ChooseTenant(choices.to_vec())),
     }
 }
 

@@ -27,6 +27,12 @@ pub enum Error {
     LeaseLost,
     #[error("another server is known at this address")]
     AddressTaken,
+    /// The idempotency key was used for another request, or has ended.
+    #[error("the idempotency key was used before")]
+    KeyReused,
+    /// The email has as many churches as it may without being proved.
+    #[error("the email has too many churches without being verified")]
+    TooManyUnverified,
     #[error("the registry could not be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// No connection was free, or the database is away for now. Worth trying again.

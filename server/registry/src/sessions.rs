@@ -6,7 +6,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub struct Session {
-    pub id: String,
+    /// Digest of the id that the browser holds.
+    pub digest: String,
     /// Who is signed in, if somebody is.
     pub admin: Option<(String, Uuid)>,
     pub data: Value,
@@ -20,7 +21,7 @@ pub async fn create(registry: &Registry, session: &Session) -> Result<bool> {
         "insert into sessions (id, tenant_id, admin_id, data, expires_at)
          values ($1, $2, $3, $4, $5)
          on conflict (id) do nothing",
-        session.id,
+        session.digest,
         tenant_id,
         admin_id,
         session.data,
@@ -36,7 +37,7 @@ pub async fn save(registry: &Registry, session: &Session) -> Result<bool> {
     let (tenant_id, admin_id) = session.admin.clone().unzip();
     let done = sqlx::query!(
         "update sessions set tenant_id = $2, admin_id = $3, data = $4, expires_at = $5 where id = $1",
-        session.id,
+        session.digest,
         tenant_id,
         admin_id,
         session.data,
@@ -47,15 +48,16 @@ pub async fn save(registry: &Registry, session: &Session) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-pub async fn load(registry: &Registry, id: &str) -> Result<Option<(Value, DateTime<Utc>)>> {
-    let row = sqlx::query!("select data, expires_at from sessions where id = $1 and expires_at > now()", id)
-        .fetch_optional(&registry.pool)
-        .await?;
+pub async fn load(registry: &Registry, digest: &str) -> Result<Option<(Value, DateTime<Utc>)>> {
+    let row =
+        sqlx::query!("select data, expires_at from sessions where id = $1 and expires_at > now()", digest)
+            .fetch_optional(&registry.pool)
+            .await?;
     Ok(row.map(|row| (row.data, row.expires_at)))
 }
 
-pub async fn delete(registry: &Registry, id: &str) -> Result<()> {
-    sqlx::query!("delete from sessions where id = $1", id).execute(&registry.pool).await?;
+pub async fn delete(registry: &Registry, digest: &str) -> Result<()> {
+    sqlx::query!("delete from sessions where id = $1", digest).execute(&registry.pool).await?;
     Ok(())
 }
 
@@ -74,7 +76,10 @@ pub async fn delete_of_admin(registry: &Registry, tenant_id: &str, admin_id: Uui
     Ok(())
 }
 
+/// Deletes what has expired, and what a process of an earlier version has written down with its id as it is.
 pub async fn delete_expired(registry: &Registry) -> Result<()> {
-    sqlx::query!("delete from sessions where expires_at <= now()").execute(&registry.pool).await?;
+    sqlx::query!("delete from sessions where expires_at <= now() or id !~ '^[0-9a-f]{64}$'")
+        .execute(&registry.pool)
+        .await?;
     Ok(())
 }

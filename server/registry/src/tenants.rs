@@ -100,6 +100,7 @@ pub struct Tenant {
     pub timezone: String,
     pub subscription_status: String,
     pub trial_ends_at: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
     pub billing: billing::State,
     pub schema_version: Option<i64>,
     pub role_version: i32,
@@ -124,6 +125,7 @@ struct Row {
     timezone: String,
     subscription_status: String,
     trial_ends_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
     stripe_customer_id: Option<String>,
     billing_failing: Option<bool>,
     schema_version: Option<i64>,
@@ -156,7 +158,7 @@ impl Row {
 pub async fn find(registry: &Registry, id: &TenantId) -> Result<Tenant> {
     let row = sqlx::query_as!(
         Row,
-        r#"select t.id, t.name, t.isolation, t.status, t.country, t.timezone, t.subscription_status, t.trial_ends_at,
+        r#"select t.id, t.name, t.isolation, t.status, t.country, t.timezone, t.subscription_status, t.trial_ends_at, t.created_at,
                   t.stripe_customer_id, j.failing as "billing_failing?",
                   t.schema_version, t.role_version, t.database_name, t.schema_name,
                   s.id as "server_id?", s.name as "server_name?", s.region as "region?",
@@ -181,30 +183,89 @@ pub async fn find(registry: &Registry, id: &TenantId) -> Result<Tenant> {
         timezone: row.timezone,
         subscription_status: row.subscription_status,
         trial_ends_at: row.trial_ends_at,
+        created_at: row.created_at,
         schema_version: row.schema_version,
         role_version: row.role_version,
     })
 }
 
 /// The most churches one email is checked against when it signs in.
-const CHURCHES_OF_AN_EMAIL: i64 = 20;
+const CHURCHES_OF_AN_EMAIL: i64 = 10;
 
-/// The churches in which an email may sign in, the oldest first. Suspended ones are among them:
-/// their people are told so after their password was checked.
-pub async fn of_email(registry: &Registry, email: &str) -> Result<Vec<TenantId>> {
+/// The churches in which an email may sign in: the one that is `wanted` first, then those for which the email is
+/// verified, then the oldest. Suspended ones are among them: their people are told so after their password was checked.
+pub async fn of_email(registry: &Registry, email: &str, wanted: Option<&str>) -> Result<Vec<TenantId>> {
     let ids = sqlx::query_scalar!(
         "select t.id
            from admin_emails e
            join tenants t on t.id = e.tenant_id
           where e.email = lower($1) and t.status in ('active', 'suspended')
-          order by t.created_at, t.id
+          order by t.id = $3 desc nulls last, e.verified_at is null, t.created_at, t.id
           limit $2",
         email,
         CHURCHES_OF_AN_EMAIL,
+        wanted,
     )
     .fetch_all(&registry.pool)
     .await?;
     Ok(ids.into_iter().map(TenantId).collect())
+}
+
+/// An email that may sign in to a church.
+pub struct Claim {
+    pub email: String,
+    pub tenant_id: TenantId,
+    pub church: String,
+    pub created_at: DateTime<Utc>,
+}
+
+/// The emails of open churches that are not verified: those of one email, of one church, or all, the oldest first.
+pub async fn unverified(
+    registry: &Registry,
+    email: Option<&str>,
+    tenant_id: Option<&TenantId>,
+) -> Result<Vec<Claim>> {
+    let rows = sqlx::query!(
+        "select e.email, t.id, t.name, t.created_at
+           from admin_emails e
+           join tenants t on t.id = e.tenant_id
+          where e.verified_at is null and t.status in ('active', 'suspended')
+            and ($1::text is null or e.email = lower($1)) and ($2::text is null or t.id = $2)
+          order by t.created_at, t.id, e.email",
+        email,
+        tenant_id.map(TenantId::as_str),
+    )
+    .fetch_all(&registry.pool)
+    .await?;
+    let claims = rows.into_iter().map(|row| Claim {
+        email: row.email,
+        tenant_id: TenantId(row.id),
+        church: row.name,
+        created_at: row.created_at,
+    });
+    Ok(claims.collect())
+}
+
+/// The emails of a church that are verified.
+pub async fn verified_emails(registry: &Registry, id: &TenantId) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar!(
+        "select email from admin_emails where tenant_id = $1 and verified_at is not null",
+        id.as_str(),
+    )
+    .fetch_all(&registry.pool)
+    .await?)
+}
+
+/// Notes that an email is verified in one church.
+pub async fn verify_email(registry: &Registry, id: &TenantId, email: &str) -> Result<()> {
+    sqlx::query!(
+        "update admin_emails set verified_at = now() where tenant_id = $1 and email = $2 and verified_at is null",
+        id.as_str(),
+        email,
+    )
+    .execute(&registry.pool)
+    .await?;
+    Ok(())
 }
 
 /// A tenant as an operator sees it.

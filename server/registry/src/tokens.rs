@@ -10,6 +10,8 @@ pub struct Family {
     pub id: Uuid,
     pub tenant_id: TenantId,
     pub admin_id: Uuid,
+    /// How often the admin had been disabled when it began; see `admins.epoch`.
+    pub epoch: i32,
 }
 
 /// What is kept so that a request repeated under its Idempotency-Key is answered as it was.
@@ -23,6 +25,8 @@ pub struct Kept {
 /// A refresh token somebody has shown.
 pub struct Shown {
     pub family: Family,
+    /// Which of the family's tokens it is, from 0.
+    pub counter: i32,
     /// How its one use was answered, when that was asked in the same words.
     pub answer: Option<Vec<u8>>,
 }
@@ -31,6 +35,8 @@ pub enum Rotated {
     Next,
     /// It had been used by the same request, which is answered the same.
     Repeated(Vec<u8>),
+    /// It was used a moment ago, and its successor stands: two requests of one program have crossed.
+    Crossed,
     /// It had been used by somebody else: the family has ended.
     Reused,
 }
@@ -47,8 +53,8 @@ pub async fn open(
     let (asked, answer) = kept.map(|kept| (kept.asked, kept.answer)).unzip();
     let done = sqlx::query!(
         "with family as (
-             insert into token_families (id, tenant_id, admin_id, asked, answer, expires_at)
-             values ($1, $2, $3, $4, $5, now() + $6)
+             insert into token_families (id, tenant_id, admin_id, asked, answer, expires_at, epoch)
+             values ($1, $2, $3, $4, $5, now() + $6, $8)
              on conflict (asked) do nothing
              returning id
          )
@@ -60,6 +66,7 @@ pub async fn open(
         answer,
         interval(lives),
         digest,
+        family.epoch,
     )
     .execute(&registry.pool)
     .await?;
@@ -82,7 +89,7 @@ pub async fn answer_to(registry: &Registry, asked: &[u8]) -> Result<Option<Vec<u
 /// The family of a refresh token; `None` when it is unknown, or its family has ended.
 pub async fn find(registry: &Registry, digest: &[u8], asked: Option<&[u8]>) -> Result<Option<Shown>> {
     let row = sqlx::query!(
-        "select f.id, f.tenant_id, f.admin_id, case when t.asked = $2 then t.answer end as answer
+        "select f.id, f.tenant_id, f.admin_id, f.epoch, t.counter, case when t.asked = $2 then t.answer end as answer
            from refresh_tokens t
            join token_families f on f.id = t.family_id
           where t.digest = $1 and f.expires_at > now()",
@@ -92,16 +99,25 @@ pub async fn find(registry: &Registry, digest: &[u8], asked: Option<&[u8]>) -> R
     .fetch_optional(&registry.pool)
     .await?;
     row.map(|row| {
-        let family = Family { id: row.id, tenant_id: row.tenant_id.parse()?, admin_id: row.admin_id };
-        Ok(Shown { family, answer: row.answer })
+        let family = Family {
+            id: row.id,
+            tenant_id: row.tenant_id.parse()?,
+            admin_id: row.admin_id,
+            epoch: row.epoch,
+        };
+        Ok(Shown { family, counter: row.counter, answer: row.answer })
     })
     .transpose()
 }
 
+/// For how long a refresh token that was used is answered with the same successor again. Two windows of one program
+/// refresh at the same moment; whoever has stolen a token gets no further than the program itself.
+const CROSSING: Duration = Duration::from_secs(10);
+
 /// Uses a refresh token up and puts the next one in its place, all or nothing.
 pub async fn rotate(
     registry: &Registry,
-    family: &Family,
+    Shown { family, counter, .. }: &Shown,
     digest: &[u8],
     next: &[u8],
     lives: Duration,
@@ -122,6 +138,7 @@ pub async fn rotate(
         let answer = find(registry, digest, asked).await?.and_then(|shown| shown.answer);
         return Ok(match answer {
             Some(answer) => Rotated::Repeated(answer),
+            None if crossed(registry, digest, next).await? => Rotated::Crossed,
             None => {
                 end(registry, family.id).await?;
                 Rotated::Reused
@@ -130,15 +147,31 @@ pub async fn rotate(
     }
     sqlx::query!(
         "with family as (update token_families set expires_at = now() + $3 where id = $1 returning id)
-         insert into refresh_tokens (digest, family_id) select $2, id from family",
+         insert into refresh_tokens (digest, family_id, counter) select $2, id, $4 from family",
         family.id,
         next,
         interval(lives),
+        counter + 1,
     )
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
     Ok(Rotated::Next)
+}
+
+/// Whether a token was used a moment ago, and this is its successor.
+async fn crossed(registry: &Registry, digest: &[u8], next: &[u8]) -> Result<bool> {
+    let crossed = sqlx::query_scalar!(
+        r#"select exists (select from refresh_tokens used
+                            join refresh_tokens next on next.family_id = used.family_id and next.digest = $2
+                           where used.digest = $1 and used.used_at > now() - $3::interval) as "crossed!""#,
+        digest,
+        next,
+        interval(CROSSING),
+    )
+    .fetch_one(&registry.pool)
+    .await?;
+    Ok(crossed)
 }
 
 /// Whether a family has not ended.

@@ -21,9 +21,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use identity::{ACCESS, LoggedIn, Login, NewChurch, SignedIn};
+use identity::{ACCESS, IdempotencyKey, LoggedIn, Login, NewChurch, SignedIn};
 use registry::{Registry, servers, signups::Accepted};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -33,9 +34,12 @@ use uuid::Uuid;
 pub struct Registration {
     #[schema(min_length = 1, max_length = 120, example = "Grace Chapel")]
     pub church_name: String,
-    #[schema(min_length = 1, max_length = 80, example = "Ruth")]
+    /// One of the two names is enough.
+    #[serde(default)]
+    #[schema(max_length = 80, example = "Ruth")]
     pub first_name: String,
-    #[schema(min_length = 1, max_length = 80, example = "Okafor")]
+    #[serde(default)]
+    #[schema(max_length = 80, example = "Okafor")]
     pub last_name: String,
     #[schema(max_length = 254, example = "ruth@example.org")]
     pub email: String,
@@ -83,7 +87,8 @@ impl Opening {
 /// Signs a church up
 ///
 /// Its database is made by a worker; the answer says where to watch. Repeated under the same `Idempotency-Key`, it
-/// makes one church.
+/// makes one church, and is answered the same for a day; another request under that key is refused. An email that
+/// nobody has confirmed may have five churches.
 #[utoipa::path(
     post, path = "/auth/register", tag = "Signing up", operation_id = "register", request_body = Registration,
     responses((status = 202, description = "Accepted; `Location` says how far it is", body = Opening))
@@ -99,6 +104,9 @@ pub async fn register(
     let accepted = state.identity.accept(Some(address), new).await?;
     Ok(Opening::of(&accepted))
 }
+
+/// For how long a signup is answered the same under its `Idempotency-Key`.
+const REPEATED: Duration = Duration::from_secs(24 * 3600);
 
 /// The church that a registration describes, by the rules of the two forms.
 pub async fn new_church(
@@ -120,7 +128,8 @@ pub async fn new_church(
         key: String::new(),
     };
     let mut errors = Errors::default();
-    for error in church.check().0.into_iter().chain(founder.check().0) {
+    let founders = founder.check_for(&church.church).await;
+    for error in church.check().0.into_iter().chain(founders.0) {
         let field = if error.field == "church" { "church_name" } else { &error.field };
         errors.note(field, Err(error.message));
     }
@@ -132,7 +141,8 @@ pub async fn new_church(
     }
     let email = email_key(&founder.email);
     Ok(NewChurch {
-        idempotency_key: key.map(|key| format!("api {email} {key}")),
+        idempotency_key: key
+            .map(|key| IdempotencyKey { key: format!("api {email} {key}"), lifetime: REPEATED }),
         church: line(&church.church).unwrap_or_default(),
         country: church.country,
         timezone: church.timezone,
@@ -155,6 +165,8 @@ pub struct Credentials {
     password: String,
     /// Which church to open, when the email belongs to several.
     tenant_id: Option<String>,
+    /// A token of the outside issuer that says the same email: from then on it opens this church without the password.
+    id_token: Option<String>,
 }
 
 /// Who is signed in, and what to show from now on.
@@ -188,7 +200,8 @@ impl From<LoggedIn> for Session {
 
 /// Signs in
 ///
-/// An email that belongs to several churches is answered with 409 and the `choices`, unless `tenantId` names one.
+/// An email that belongs to several churches is answered with 409 and the `choices`, unless `tenantId` names one. Tokens
+/// of the outside issuer open a church only after the email was confirmed there: show one here once, as `idToken`.
 #[utoipa::path(
     post, path = "/auth/login", tag = "Signing in", operation_id = "login", request_body = Credentials,
     responses(
@@ -211,6 +224,7 @@ pub async fn login(
         email: email_key(&form.email),
         password: form.password,
         tenant_id: credentials.tenant_id,
+        id_token: credentials.id_token,
         idempotency_key: key(&headers)?,
     };
     Ok(Json(state.identity.log_in(address, login).await?.into()))
@@ -224,8 +238,8 @@ pub struct Refresh {
 
 /// Exchanges a refresh token for a new pair
 ///
-/// It is used up by that. Shown again it ends the sign-in with all its tokens, unless the same request is repeated
-/// under its `Idempotency-Key`.
+/// It is used up by that. Shown again within ten seconds it is answered with the same next token; later it ends the
+/// sign-in with all its tokens, unless the same request is repeated under its `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "Signing in", operation_id = "refresh", request_body = Refresh,
     responses((status = 200, description = "The next pair", body = Session))

@@ -2,6 +2,7 @@ use super::limits::Standing;
 use app::{
     answer::{Failure, Outage},
     forms::Errors,
+    signup::page::TOO_MANY_CHURCHES,
 };
 use axum::{
     body::Body,
@@ -10,6 +11,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
@@ -68,6 +70,33 @@ pub struct FieldProblem {
 pub struct Choice {
     tenant_id: String,
     church: String,
+    /// Where its main branch is, if that is known.
+    #[schema(example = "Nairobi")]
+    town: Option<String>,
+    /// ISO 3166, two letters.
+    #[schema(example = "KE")]
+    country: String,
+    /// When it was signed up.
+    created_at: DateTime<Utc>,
+    /// What you are there: owner, admin or member.
+    #[schema(example = "owner")]
+    role: String,
+    /// It cannot be opened now.
+    suspended: bool,
+}
+
+impl From<identity::Choice> for Choice {
+    fn from(choice: identity::Choice) -> Self {
+        Self {
+            tenant_id: choice.tenant_id,
+            church: choice.church,
+            town: choice.town,
+            country: choice.country,
+            created_at: choice.created_at,
+            role: choice.role,
+            suspended: choice.is_suspended,
+        }
+    }
 }
 
 impl Problem {
@@ -119,6 +148,13 @@ impl Problem {
     pub fn changed() -> Self {
         Self::new(StatusCode::PRECONDITION_FAILED, "changed", "Somebody else has changed it meanwhile")
             .detail("Read it again, and send your change with its new ETag.")
+    }
+
+    /// An `Idempotency-Key` under which something else was asked before.
+    pub fn key_reused() -> Self {
+        let title = "This Idempotency-Key was used for another request";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-reused", title)
+            .detail("Use a new key for each request, and the same key only to repeat it.")
     }
 
     /// One field that is not right.
@@ -252,13 +288,17 @@ impl From<identity::Error> for Problem {
             )
             .detail("X-Tenant-ID and tenantId may name a church the credential is good for, or be left out."),
             identity::Error::ChooseTenant(choices) => {
-                let choices = choices
-                    .into_iter()
-                    .map(|choice| Choice { tenant_id: choice.tenant_id, church: choice.church });
+                let choices = choices.into_iter().map(Choice::from);
                 Self::new(StatusCode::CONFLICT, "choose-tenant", "This opens several churches")
                     .detail("Say which one: tenantId when signing in, X-Tenant-ID otherwise.")
                     .with(|told| told.choices = choices.collect())
             }
+            identity::Error::KeyReused => Self::key_reused(),
+            identity::Error::TooManyUnverified => Self::invalid("email", TOO_MANY_CHURCHES),
+            identity::Error::NotProved => Self::invalid(
+                "idToken",
+                "This is no token of the issuer that proves the email you sign in with.",
+            ),
             identity::Error::IssuerUnavailable => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "issuer-unavailable",
@@ -272,11 +312,15 @@ impl From<identity::Error> for Problem {
     }
 }
 
-/// The body is written by [`render`], which knows the request's id.
+/// The body is written by [`render`], which knows the request's id. The limit that was reached is written at once: what
+/// lies between would write that of a limit farther away.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
+        if let Some(standing) = self.0.limit {
+            standing.write(response.headers_mut());
+        }
         response.extensions_mut().insert(self);
         response
     }
@@ -317,9 +361,6 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = told.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        if let Some(standing) = told.limit {
-            standing.write(headers);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -31,9 +31,7 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
     let viewer = office.admin.viewer();
     let repeat = repeats::begin(&office.tenant, viewer, &key, &digest).await?;
     if !repeat.is_same {
-        let title = "This Idempotency-Key was used for another request";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "key-reused", title)
-            .detail("Use a new key for each request, and the same key only to repeat it."));
+        return Err(Problem::key_reused());
     }
     if let Some(answer) = repeat.answer {
         return Ok(as_before(answer));

@@ -124,9 +124,12 @@ pub struct NewTenant {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewAdmin {
-    #[schema(min_length = 1, max_length = 80, example = "Ruth")]
+    /// One of the two names is enough.
+    #[serde(default)]
+    #[schema(max_length = 80, example = "Ruth")]
     first_name: String,
-    #[schema(min_length = 1, max_length = 80, example = "Okafor")]
+    #[serde(default)]
+    #[schema(max_length = 80, example = "Okafor")]
     last_name: String,
     #[schema(max_length = 254, example = "ruth@example.org")]
     email: String,
@@ -161,7 +164,7 @@ pub async fn add(
         timezone: new.timezone,
         region: new.region,
     };
-    let key = key(&headers)?;
+    let key = key(&headers)?.map(|key| format!("operator {key}"));
     let new = new_church(&state.registry, &headers, registration, key).await.map_err(Problem::of_tenant)?;
     let new = identity::NewChurch { isolation, ..new };
     Ok(Opening::of(&state.identity.accept(None, new).await?))

@@ -1,5 +1,6 @@
 //! What an operator does from the command line. Tables for people, `--json` for programs.
 
+pub mod admins;
 pub mod doctor;
 pub mod healthcheck;
 pub mod keys;

@@ -1,6 +1,10 @@
 //! The people who sign in to this church's office.
 
-use crate::{Editor, Error, Result, Role, Tenant, Viewer};
+use crate::{
+    Editor, Error, Result, Role, Tenant, Viewer,
+    audit::{self, Entry},
+};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Somebody who may enter. Made from a row of `admins` only.
@@ -11,11 +15,18 @@ pub struct Admin {
     pub first_name: String,
     pub last_name: String,
     pub role: Role,
+    /// How often this admin was disabled: sessions and tokens of an earlier time are void.
+    pub epoch: i32,
     pub(crate) viewer: Viewer,
     pub(crate) read_only: bool,
 }
 
 impl Admin {
+    /// First and last name, or the only one there is.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.first_name, self.last_name).trim().to_owned()
+    }
+
     pub fn viewer(&self) -> &Viewer {
         &self.viewer
     }
@@ -38,7 +49,7 @@ impl Admin {
 pub async fn enter(tenant: &Tenant, id: Uuid) -> Result<Admin> {
     let mut connection = tenant.connect().await?;
     let row = sqlx::query!(
-        r#"select email, first_name, last_name, role,
+        r#"select email, first_name, last_name, role, epoch,
                   case when not all_branches
                        then array(select branch_id from admin_branches where admin_id = a.id) end as branches
              from admins a
@@ -54,32 +65,80 @@ pub async fn enter(tenant: &Tenant, id: Uuid) -> Result<Admin> {
         first_name: row.first_name,
         last_name: row.last_name,
         role: Role::from_column(&row.role),
+        epoch: row.epoch,
         viewer: Viewer { tenant_id: tenant.id().to_owned(), admin_id: id, branches: row.branches },
         read_only: false,
     })
 }
 
-/// What a password is checked against: the id and hash of the active admin with this email.
-pub async fn credential(tenant: &Tenant, email: &str) -> Result<Option<(Uuid, String)>> {
-    let mut connection = tenant.connect().await?;
-    let row = sqlx::query!(
-        r#"select id, password_hash as "hash!"
-             from admins
-            where email = lower($1) and state = 'active' and password_hash is not null"#,
-        email,
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    Ok(row.map(|row| (row.id, row.hash)))
+/// An active admin, as somebody who signs in chooses among several churches.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub id: Uuid,
+    pub role: Role,
+    pub password_hash: Option<String>,
+    /// Where the main branch is.
+    pub town: Option<String>,
 }
 
-/// The active admin with exactly this email.
-pub async fn with_email(tenant: &Tenant, email: &str) -> Result<Option<Uuid>> {
-    let mut connection = tenant.connect().await?;
-    let id = sqlx::query_scalar!("select id from admins where email = $1 and state = 'active'", email)
+/// The active admin with this email, to check a password. The connection is closed again when it was opened for this:
+/// anybody may try any email, and those who fail must not fill the server with idle connections.
+pub async fn with_email(tenant: &Tenant, email: &str) -> Result<Option<Account>> {
+    let mut connection = tenant.connect_briefly().await?;
+    account(&mut connection, email, false).await
+}
+
+/// The same with exactly this email, if it is verified: for whoever shows no password.
+pub async fn with_verified_email(tenant: &Tenant, email: &str) -> Result<Option<Account>> {
+    let mut connection = tenant.connect_briefly().await?;
+    account(&mut connection, email, true).await
+}
+
+async fn account(connection: &mut PgConnection, email: &str, verified: bool) -> Result<Option<Account>> {
+    let row = sqlx::query!(
+        r#"select id, role, password_hash, (select city from branches where is_main) as "town?"
+             from admins
+            where email = case when $2 then $1 else lower($1) end and state = 'active' and (email_verified_at is not null or not $2)"#,
+        email,
+        verified,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| Account {
+        id: row.id,
+        role: Role::from_column(&row.role),
+        password_hash: row.password_hash,
+        town: row.town,
+    }))
+}
+
+/// The email of the active admin with this id.
+pub async fn email_of(tenant: &Tenant, id: Uuid) -> Result<Option<String>> {
+    let mut connection = tenant.connect_briefly().await?;
+    let email = sqlx::query_scalar!("select email from admins where id = $1 and state = 'active'", id)
         .fetch_optional(&mut *connection)
         .await?;
-    Ok(id)
+    Ok(email)
+}
+
+/// Notes that these emails are verified; false when nobody here has them, or they were already. For the installation,
+/// which knows why.
+pub async fn verify(tenant: &Tenant, emails: &[String]) -> Result<bool> {
+    let mut tx = tenant.begin().await?;
+    let verified = sqlx::query_scalar!(
+        "update admins set email_verified_at = now(), updated_at = now()
+          where email = any($1) and email_verified_at is null
+         returning id",
+        emails,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for id in &verified {
+        let entry = Entry { entity: "admin", id: *id, action: "verified" };
+        audit::record(&mut tx, None, entry, None::<&()>, None).await?;
+    }
+    tx.commit().await?;
+    Ok(!verified.is_empty())
 }
 
 /// Notes that an admin has signed in.

@@ -102,8 +102,8 @@ async fn a_process_frozen_in_a_transaction_does_not_stop_the_others() {
 /// A registry of its own without any process, so that nobody else claims what waits in it.
 async fn open(registry: &Registry) -> registry::Registry {
     let options = registry.url.parse().expect("an address");
-    let registry = registry::Registry::connect(options, 4).await.expect("it can be reached");
-    registry.migrate().await.expect("it can be migrated");
+    let registry = registry::Registry::connect(options, 4).await.expect("it can be opened");
+    registry.migrate().await.expect("it takes tables");
     registry
 }
 

@@ -9,6 +9,7 @@ mod harness;
 #[path = "../../benches/chaos/main.rs"]
 mod chaos;
 
+mod admins;
 mod api;
 mod billing;
 mod branches;

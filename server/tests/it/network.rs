@@ -138,17 +138,19 @@ async fn a_client_that_takes_too_long_is_cut_off() {
     let server = TestServer::start_with(|config| {
         config.deadlines.headers = Duration::from_millis(400);
         config.deadlines.transfer = Duration::from_millis(600);
-        config.deadlines.idle = Duration::from_millis(1200);
+        config.deadlines.idle = Duration::from_millis(4000);
     })
     .await;
     let addr = server.addr();
     let headers = async {
+        let asked = Instant::now();
         let mut stream = connect(addr).await;
         stream.write_all(HALF_A_REQUEST).await.expect("it is sent");
         // A byte now and then does not help.
         while stream.write_all(b"x").await.is_ok() {
             sleep(Duration::from_millis(50)).await;
         }
+        assert!(asked.elapsed() < Duration::from_millis(3000), "a request is not idle");
     };
     let body = async {
         let head = "POST /signin HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\
@@ -165,7 +167,7 @@ async fn a_client_that_takes_too_long_is_cut_off() {
         let asked = Instant::now();
         let answer = send(addr, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert_eq!(status(&answer), 200);
-        assert!(asked.elapsed() >= Duration::from_millis(1200), "it may idle for a while");
+        assert!(asked.elapsed() >= Duration::from_millis(4000), "it may idle for a while");
     };
     let silent = async {
         let mut stream = connect(addr).await;
@@ -175,7 +177,7 @@ async fn a_client_that_takes_too_long_is_cut_off() {
     timeout(PATIENCE, async { tokio::join!(headers, body, api_body, idle, silent) })
         .await
         .expect("all are cut off");
-    assert!(started.elapsed() < Duration::from_secs(8));
+    assert!(started.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test(flavor = "multi_thread")]

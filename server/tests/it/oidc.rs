@@ -1,5 +1,6 @@
 use crate::harness::{
-    Browser, Church, Cognito, ISSUER, Issuer, Key, PAUSE, PUBLIC_KEY, Page, TestServer, forged_token, now,
+    Browser, Church, Cognito, ISSUER, Issuer, Key, PASSWORD, PAUSE, PUBLIC_KEY, Page, Program, TestServer,
+    forged_token, now, sign_up, watch,
 };
 use ring::hmac;
 use serde_json::{Value, json};
@@ -60,7 +61,9 @@ async fn tokens_of_cognito_open_the_church_of_their_email() {
     let app = cognito.client().await;
     let server = TestServer::start_with(|config| cognito.configure(&app, config)).await;
     let church = Church::open(&server, "Grace Chapel").await;
+    church.verify_emails().await;
     let other = Church::open(&server, "Hope Church").await;
+    other.verify_emails().await;
     cognito.add(&church.email, true).await;
     let owner = cognito.sign_in(&app, &church.email).await;
     let program = server.browser();
@@ -111,6 +114,7 @@ async fn forged_tokens_open_nothing() {
     let issuer = Issuer::start().await;
     let server = TestServer::start_with(|config| issuer.configure(config)).await;
     let church = Church::open(&server, "Kirk").await;
+    church.verify_emails().await;
     let good = issuer.claims(&church.email);
     let program = server.browser();
     let rs256 = json!({ "alg": "RS256", "kid": "first" });
@@ -187,9 +191,13 @@ async fn x_tenant_id_chooses_among_the_churches_of_the_email_and_no_others() {
     let issuer = Issuer::start().await;
     let server = TestServer::start_with(|config| issuer.configure(config)).await;
     let grace = Church::open(&server, "Grace Chapel").await;
+    grace.verify_emails().await;
     let hope = Church::open(&server, "Hope Church").await;
+    hope.verify_emails().await;
     let faith = Church::open(&server, "Faith Hall").await;
+    faith.verify_emails().await;
     hope.hire(&server, "admin", &grace.email, None).await;
+    hope.verify_emails().await;
     let token = issuer.token(&issuer.claims(&grace.email));
     let program = server.browser();
 
@@ -210,6 +218,89 @@ async fn x_tenant_id_chooses_among_the_churches_of_the_email_and_no_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_church_that_a_stranger_signed_up_with_somebodys_email_is_not_theirs() {
+    let issuer = Issuer::start().await;
+    let server = TestServer::start_with(|config| {
+        issuer.configure(config);
+        config.oidc_tenant_claim = Some("custom:tenant".into());
+    })
+    .await;
+    let grace = Church::open(&server, "Grace Chapel").await;
+    let claims = issuer.claims(&grace.email);
+    let token = issuer.token(&claims);
+    let program = server.browser();
+    ask(&program, &token, None).await.expect(401);
+    grace.verify_emails().await;
+    let stranger = server.browser();
+    let opening = sign_up(&stranger, "Grace Chapel", &grace.email).await;
+    watch(&stranger, &opening).await;
+    let trap = format!("select id from tenants where id <> '{}'", grace.tenant_id);
+    let trap: String = server.db().await.one(&trap).await;
+
+    assert_eq!(tenant(ask(&program, &token, None).await), grace.tenant_id, "there is nothing to choose");
+    ask(&program, &token, Some(&trap)).await.expect(403);
+    let named = issuer.token(&with(&claims, json!({ "custom:tenant": trap })));
+    ask(&program, &named, None).await.expect(401);
+    let access = issuer.token(&with(&claims, json!({ "email": null })));
+    assert_eq!(tenant(ask(&program, &access, None).await), grace.tenant_id);
+    ask(&program, &access, Some(&trap)).await.expect(403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_shown_with_the_password_proves_the_email_of_that_church() {
+    let issuer = Issuer::start().await;
+    let server = TestServer::start_with(|config| issuer.configure(config)).await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let other = Church::open(&server, "Hope Church").await;
+    other.hire(&server, "admin", &church.email, None).await;
+    let claims = issuer.claims(&church.email);
+    let token = |changes: Value| issuer.token(&with(&claims, changes));
+    let program = Program::new(server.addr());
+    let log_in = |password: &str, id_token: String| {
+        let credentials = json!({
+            "email": church.email, "password": password, "tenantId": church.tenant_id, "idToken": id_token,
+        });
+        let program = program.clone();
+        async move { program.post("/api/auth/login", credentials).await }
+    };
+    let verified = "select count(email_verified_at) from admins";
+    for wrong in [
+        "nonsense".to_owned(),
+        token(json!({ "email": other.email })),
+        token(json!({ "email": null })),
+        token(json!({ "email_verified": false })),
+        token(json!({ "aud": "another-app" })),
+        token(json!({ "exp": now() - 60 })),
+        Key::two().token("first", &claims),
+    ] {
+        let said = log_in(PASSWORD, wrong).await.problem(422, "invalid");
+        assert!(!said.why("idToken").is_empty(), "{}", said.body);
+    }
+    log_in("a guess", token(json!({}))).await.problem(401, "wrong-credentials");
+    assert_eq!(church.db().await.one::<i64>(verified).await, 0);
+    assert_eq!(
+        server.db().await.one::<i64>("select count(*) from token_families").await,
+        0,
+        "nobody is signed in"
+    );
+    ask(&server.browser(), &token(json!({})), None).await.expect(401);
+
+    log_in(PASSWORD, token(json!({}))).await.expect(200);
+    assert_eq!(
+        (church.db().await.one::<i64>(verified).await, other.db().await.one::<i64>(verified).await),
+        (1, 0)
+    );
+    let listed = "select string_agg(tenant_id, ',') from admin_emails where verified_at is not null";
+    assert_eq!(server.db().await.one::<String>(listed).await, church.tenant_id);
+    assert_eq!(tenant(ask(&server.browser(), &token(json!({})), None).await), church.tenant_id);
+
+    let without = TestServer::on(&server.registry).await;
+    let credentials = json!({ "email": other.email, "password": PASSWORD, "idToken": issuer.token(&issuer.claims(&other.email)) });
+    Program::new(without.addr()).post("/api/auth/login", credentials).await.problem(422, "invalid");
+    assert_eq!(other.db().await.one::<i64>(verified).await, 0, "without an issuer nothing is proved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_claim_of_a_church_opens_that_church_and_no_other() {
     let issuer = Issuer::start().await;
     let server = TestServer::start_with(|config| {
@@ -218,8 +309,11 @@ async fn the_claim_of_a_church_opens_that_church_and_no_other() {
     })
     .await;
     let grace = Church::open(&server, "Grace Chapel").await;
+    grace.verify_emails().await;
     let hope = Church::open(&server, "Hope Church").await;
+    hope.verify_emails().await;
     hope.hire(&server, "admin", &grace.email, None).await;
+    hope.verify_emails().await;
     let program = server.browser();
     let claims = issuer.claims(&grace.email);
     let token = |changes: Value| issuer.token(&with(&claims, changes));
@@ -245,8 +339,10 @@ async fn who_is_disabled_or_gets_another_email_is_out_at_once() {
     let issuer = Issuer::start().await;
     let server = TestServer::start_with(|config| issuer.configure(config)).await;
     let church = Church::open(&server, "Grace Chapel").await;
+    church.verify_emails().await;
     let program = server.browser();
     church.hire(&server, "admin", "helper@example.org", None).await;
+    church.verify_emails().await;
     let claims = issuer.claims("helper@example.org");
     let token = issuer.token(&claims);
     let access = issuer.token(&with(&claims, json!({ "email": null })));
@@ -280,6 +376,7 @@ async fn strangers_who_name_unknown_keys_make_one_request_to_the_issuer() {
     let issuer = Issuer::start().await;
     let server = TestServer::start_with(|config| issuer.configure(config)).await;
     let church = Church::open(&server, "Grace Chapel").await;
+    church.verify_emails().await;
     let strangers: Vec<_> = (0..20).map(|_| server.browser()).collect();
     let claims = issuer.claims(&church.email);
     let key = Key::two();
@@ -300,6 +397,7 @@ async fn a_stranger_who_hangs_up_does_not_keep_the_keys_from_others() {
     let issuer = Issuer::start().await;
     let server = TestServer::start_with(|config| issuer.configure(config)).await;
     let church = Church::open(&server, "Grace Chapel").await;
+    church.verify_emails().await;
     let claims = issuer.claims(&church.email);
     issuer.takes(Duration::from_secs(1));
     let stranger = server.browser();
@@ -319,6 +417,7 @@ async fn a_new_key_is_found_and_known_ones_outlive_an_issuer_that_is_down() {
     };
     let server = TestServer::start_with(configure).await;
     let church = Church::open(&server, "Grace Chapel").await;
+    church.verify_emails().await;
     let program = server.browser();
     let claims = issuer.claims(&church.email);
     let old = issuer.token(&claims);

@@ -232,7 +232,7 @@ async fn a_server_that_others_have_filled_is_waited_for() {
 }
 
 /// Turns a church's tables back to those of an older binary; what stands in its first tables stays.
-async fn age(server: &TestServer, church: &Church) {
+pub async fn age(server: &TestServer, church: &Church) {
     const THEN: i64 = 3;
     let (schema, own) = (&church.schema, format!("tenant_{}", church.tenant_id));
     let group = if church.database == own { "vestry_tenants" } else { own.as_str() };

@@ -1,4 +1,5 @@
-use crate::harness::{Church, PASSWORD, TestServer, sign_up, watch};
+use crate::harness::{Browser, Church, PASSWORD, Program, TestServer, sign_up, watch};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,6 +171,164 @@ async fn guessing_is_slowed_down_by_account_from_wherever_it_comes() {
     let answers = futures::future::join_all(guesses).await;
     assert_eq!(answers.iter().filter(|status| **status == 422).count(), 10);
     assert_eq!(answers.iter().filter(|status| **status == 429).count(), 4);
+}
+
+async fn try_password(browser: &Browser, email: &str, password: &str) -> u16 {
+    browser.post("/signin", &[("email", email), ("password", password)]).await.status.as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_cannot_lock_the_owners_browser_out() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let other = Church::open(&server, "Hope Church").await;
+    let (owner, email) = (&church.browser, church.email.as_str());
+    owner.post("/signout", &[]).await.location();
+
+    // One stranger alone does not use up what all strangers share.
+    let stranger = server.browser();
+    let mut answers = Vec::new();
+    for n in 0..8 {
+        answers.push(try_password(&stranger, email, &format!("guess {n}")).await);
+    }
+    assert_eq!(answers, [422, 422, 422, 422, 422, 429, 429, 429]);
+    assert_eq!(try_password(&stranger, email, PASSWORD).await, 429, "a right guess is not exempt");
+    assert_eq!(try_password(&server.browser(), email, PASSWORD).await, 303, "from elsewhere it is let in");
+
+    // Many do: nobody who is not known gets further, with the right password neither, here and by the API.
+    let strangers = (0..20).map(|_| server.browser());
+    let guesses = strangers.map(|browser| async move { try_password(&browser, email, "a guess").await });
+    let answers = futures::future::join_all(guesses).await;
+    // One may have come back meanwhile.
+    assert!((5..=6).contains(&answers.iter().filter(|status| **status == 422).count()), "{answers:?}");
+    assert_eq!(try_password(&server.browser(), email, PASSWORD).await, 429);
+    let credentials = json!({ "email": email, "password": PASSWORD });
+    let program = Program::new(server.addr());
+    program.post("/api/auth/login", credentials).await.problem(429, "too-many-requests");
+    // One that is known to another account, or shows what it has made up, is a stranger here.
+    assert_eq!(try_password(&other.browser, email, PASSWORD).await, 429);
+    let device = |browser: &Browser| {
+        let cookies = browser.cookies();
+        let found = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("device=").map(str::to_owned));
+        found.expect("a browser that has signed in is known")
+    };
+    let (known, unknown) = (device(owner), device(&other.browser));
+    let swapped = format!("{}.{}", &unknown[..22], known.split_once('.').expect("a tag").1);
+    for forged in
+        [swapped, known[..22].to_owned(), format!("{}.{}", &known[..22], "A".repeat(22)), "nonsense".into()]
+    {
+        let browser = server.browser();
+        browser.plant(&format!("device={forged}"));
+        assert_eq!(try_password(&browser, email, PASSWORD).await, 429, "{forged}");
+    }
+
+    assert_eq!(try_password(owner, email, PASSWORD).await, 303, "the owner's browser gets in");
+    // Its own limit is one as well.
+    owner.post("/signout", &[]).await.location();
+    let mut answers = Vec::new();
+    for n in 0..11 {
+        answers.push(try_password(owner, email, &format!("guess {n}")).await);
+    }
+    assert_eq!((answers.iter().filter(|status| **status == 422).count(), answers[10]), (10, 429));
+    assert_eq!(try_password(owner, email, PASSWORD).await, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_often_is_no_failure() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let browser = server.browser();
+    for _ in 0..12 {
+        assert_eq!(try_password(&browser, &church.email, PASSWORD).await, 303);
+        Program::log_in(&server, &church.email).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_may_not_try_all_accounts() {
+    let server = TestServer::start().await;
+    let (browser, program) = (server.browser(), Program::new(server.addr()));
+    let email = |n: usize| format!("nobody{n}@example.org");
+    let tries = (0..40).map(|n| {
+        let (browser, email) = (&browser, email(n));
+        async move { try_password(browser, &email, "a guess").await }
+    });
+    let answers = futures::future::join_all(tries).await;
+    let answered = answers.iter().filter(|status| **status == 422).count();
+    assert!((30..=32).contains(&answered), "{answered}");
+    assert_eq!(answers.iter().filter(|status| **status == 429).count(), 40 - answered);
+    let tries =
+        (0..40).map(|n| program.post("/api/auth/login", json!({ "email": email(n), "password": "a guess" })));
+    let answers = futures::future::join_all(tries).await;
+    let answered = answers.iter().filter(|said| said.status == 401).count();
+    assert!((30..=32).contains(&answered), "{answered}");
+    assert_eq!(answers.iter().filter(|said| said.status == 429).count(), 40 - answered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_choice_tells_churches_of_one_name_apart_and_which_is_suspended() {
+    let server = TestServer::start().await;
+    let grace = Church::open(&server, "Grace Chapel").await;
+    let (hope, kirk) = (Church::open(&server, "Hope").await, Church::open(&server, "Kirk").await);
+    hope.hire(&server, "admin", &grace.email, None).await;
+    kirk.hire(&server, "member", &grace.email, None).await;
+    grace.db().await.run("update branches set city = 'Nakuru'").await;
+    server.db().await.run("update tenants set name = 'Grace Chapel'").await;
+    server.db().await.run("update tenants set created_at = '2024-02-29 12:00Z', country = 'US' where id = (select min(id) from tenants)").await;
+    let suspend = |id: &str| format!("update tenants set status = 'suspended' where id = '{id}'");
+    server.db().await.run(&suspend(&kirk.tenant_id)).await;
+
+    // A process that has kept nothing of before.
+    let later = TestServer::on(&server.registry).await;
+    let browser = later.browser();
+    let page = browser.post("/signin", &[("email", &grace.email), ("password", PASSWORD)]).await;
+    assert_eq!(page.location(), "/choose");
+    let page = browser.get("/choose").await.expect(200);
+    assert_eq!(page.all(".choices button > span:not(.avatar)"), ["Grace Chapel"; 3]);
+    let about = |id: &str| page.text(&format!(".choices button[value={id}] small"));
+    assert!(about(&grace.tenant_id).starts_with("Nakuru, "), "{}", about(&grace.tenant_id));
+    assert!(about(&grace.tenant_id).ends_with("Owner"), "{}", about(&grace.tenant_id));
+    assert!(about(&hope.tenant_id).ends_with("Administrator"), "{}", about(&hope.tenant_id));
+    assert!(about(&kirk.tenant_id).ends_with("View only · Suspended"), "{}", about(&kirk.tenant_id));
+    let old = page
+        .all(".choices button small")
+        .into_iter()
+        .find(|about| about.contains("signed up 29 February 2024"));
+    assert!(old.is_some_and(|old| old.contains("United States")));
+    let kept = "select count(*) from sessions s where s::text like '%Nakuru%' or s::text like '%owner%'";
+    assert_eq!(server.db().await.one::<i64>(kept).await, 0, "the registry holds no church data");
+
+    let page = browser.post("/choose", &[("tenant_id", &kirk.tenant_id)]).await.expect(403);
+    assert_eq!(page.text("h1"), "This office is closed for now");
+    browser.post("/choose", &[("tenant_id", &hope.tenant_id)]).await.location();
+    browser.get("/members").await.expect(200);
+
+    let program = Program::new(later.addr());
+    let credentials = json!({ "email": grace.email, "password": PASSWORD });
+    let said = program.post("/api/auth/login", credentials.clone()).await.problem(409, "choose-tenant");
+    let choices = said.body["choices"].as_array().expect("choices").clone();
+    let of = |id: &str| choices.iter().find(|choice| choice["tenantId"] == id).expect("it is there");
+    assert_eq!(of(&grace.tenant_id)["town"], "Nakuru");
+    assert_eq!(
+        (&of(&grace.tenant_id)["role"], &of(&hope.tenant_id)["role"]),
+        (&json!("owner"), &json!("admin"))
+    );
+    let suspended: Vec<_> = choices.iter().filter(|choice| choice["suspended"] == true).collect();
+    assert_eq!((suspended.len(), &suspended[0]["tenantId"]), (1, &json!(kirk.tenant_id)));
+    assert!(
+        choices
+            .iter()
+            .any(|choice| choice["country"] == "US" && choice["createdAt"] == "2024-02-29T12:00:00Z")
+    );
+    let named = |id: &str| json!({ "email": grace.email, "password": PASSWORD, "tenantId": id });
+    program.post("/api/auth/login", named(&kirk.tenant_id)).await.problem(403, "suspended");
+    program.post("/api/auth/login", named(&hope.tenant_id)).await.expect(200);
+
+    // A program whose only open church it is goes in as before.
+    server.db().await.run(&suspend(&hope.tenant_id)).await;
+    let last = TestServer::on(&server.registry).await;
+    let said = Program::new(last.addr()).post("/api/auth/login", credentials).await.expect(200);
+    assert_eq!(said.text("tenantId"), grace.tenant_id);
 }
 
 #[tokio::test(flavor = "multi_thread")]

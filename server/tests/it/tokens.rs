@@ -1,6 +1,6 @@
 //! Personal access tokens: made and revoked on their page, shown to the API.
 
-use crate::harness::{Browser, Church, Page, TestServer};
+use crate::harness::{Browser, Church, PASSWORD, Page, TestServer};
 use server::config::Isolation;
 
 for_both_kinds!(a_token_of_one_church_opens_no_other, a_token_sees_the_branches_of_its_admin);
@@ -218,8 +218,11 @@ async fn what_has_ended_is_refused_everywhere_at_once() {
     everywhere(200).await;
     db.run("update admins set state = 'disabled'").await;
     everywhere(401).await;
+    // Who is enabled again makes a new one.
     db.run("update admins set state = 'active'").await;
-    everywhere(200).await;
+    everywhere(401).await;
+    church.browser.post("/signin", &[("email", &church.email), ("password", PASSWORD)]).await.location();
+    let token = make(&church.browser, "Website", "write").await;
 
     let suspend = format!("update tenants set status = 'suspended' where id = '{}'", church.tenant_id);
     server.db().await.run(&suspend).await;

@@ -23,7 +23,8 @@ impl Identity {
             return Ok(inside);
         }
         let choices = self.churches_of(&key.0, only).await?;
-        let chosen = match choices.as_slice() {
+        let open: Vec<_> = choices.iter().filter(|choice| !choice.is_suspended).collect();
+        let chosen = match open.as_slice() {
             [chosen] => chosen,
             [] if wanted.is_some() => return Err(Error::WrongTenant),
             [] => return Err(Error::Unauthenticated),
@@ -61,31 +62,26 @@ impl Identity {
         Ok(email)
     }
 
-    /// The open churches where there is an active admin with this email: all, or the only one that is meant.
+    /// The churches where this email is an active admin's, and verified: all, or the only one that is meant. Anybody
+    /// may sign up with any email; what the issuer says of it does not make a stranger's church its owner's.
     async fn churches_of(&self, email: &str, only: Option<&str>) -> Result<Vec<Choice>> {
-        let mut churches = tenants::of_email(&self.registry, email).await?;
+        let mut churches = tenants::of_email(&self.registry, email, only).await?;
         churches.retain(|id| only.is_none_or(|only| id.as_str() == only));
-        let mut choices = Vec::new();
-        let mut suspended = None;
+        let mut choices: Vec<Choice> = Vec::new();
         for tenant_id in churches {
             let known = self.known(&tenant_id).await?;
-            let (tenant, closed) = match self.open_tenant(&known).await {
-                Err(error @ Error::Suspended { .. }) => (self.suspended_tenant(&known).await?, Some(error)),
-                open => (open?, None),
+            // That a church is suspended is told to its admins only.
+            let tenant = match self.open_tenant(&known).await {
+                Err(Error::Suspended { .. }) => self.suspended_tenant(&known).await?,
+                open => open?,
             };
-            match (admins::with_email(&tenant, email).await?, closed) {
-                (None, _) => {}
-                // That a church is suspended is told to its admins only.
-                (Some(_), Some(error)) => suspended = Some(error),
-                (Some(admin_id), None) => choices.push(Choice {
-                    tenant_id: tenant_id.to_string(),
-                    church: known.name.clone(),
-                    admin_id,
-                }),
-            }
+            let account = admins::with_verified_email(&tenant, email).await?;
+            choices.extend(account.map(|account| Choice::new(&known, &account)));
         }
-        match suspended {
-            Some(error) if choices.is_empty() => Err(error),
+        match choices.first() {
+            Some(first) if choices.iter().all(|choice| choice.is_suspended) => {
+                first.open().map(|_| choices.clone())
+            }
             _ => Ok(choices),
         }
     }

@@ -7,7 +7,7 @@ mod jwks;
 pub use jwks::Jwks;
 
 use crate::{Error, Result, identity::BELIEVED};
-use claims::Claims;
+pub(crate) use claims::Claims;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use moka::future::Cache;
 use registry::TenantId;
@@ -21,7 +21,7 @@ const LEEWAY: u64 = 30;
 /// An issuer whose tokens are believed, and what is kept of those it has vouched for.
 pub struct Oidc {
     /// As it calls itself in its tokens.
-    issuer: String,
+    pub(crate) issuer: String,
     audience: String,
     tenant_claim: Option<String>,
     keys: Arc<Jwks>,
@@ -46,7 +46,7 @@ impl Oidc {
     }
 
     /// What a token says, once signature, times, issuer, audience and use are in order.
-    async fn checked(&self, token: &str) -> Result<Claims> {
+    pub(crate) async fn checked(&self, token: &str) -> Result<Claims> {
         let header = decode_header(token).map_err(refused)?;
         // The token does not choose how it is checked.
         if header.alg != Algorithm::RS256 || header.crit.is_some() {

@@ -7,7 +7,7 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer) -> Result<Vec<
     let rows = sqlx::query!(
         "select id, name, scope, created_at, last_used_at, expires_at
            from personal_tokens
-          where admin_id = $1
+          where admin_id = $1 and epoch = (select epoch from admins where id = $1)
           order by created_at desc, id desc
           limit $2",
         viewer.admin_id,
@@ -32,7 +32,7 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
     let row = sqlx::query!(
         "select name, scope, created_at, last_used_at, expires_at
            from personal_tokens
-          where id = $1 and admin_id = $2",
+          where id = $1 and admin_id = $2 and epoch = (select epoch from admins where id = $2)",
         id,
         viewer.admin_id,
     )
@@ -51,10 +51,15 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
     })
 }
 
-/// How many tokens the viewer has; nobody makes another for it before this transaction ends.
+/// How many tokens the viewer has; nobody makes another for it before this transaction ends. Those from before it was
+/// disabled are forgotten.
 pub async fn lock(connection: &mut PgConnection, viewer: &Viewer) -> Result<i64> {
-    sqlx::query!("select id from admins where id = $1 for no key update", viewer.admin_id)
-        .fetch_one(&mut *connection)
+    let epoch =
+        sqlx::query_scalar!("select epoch from admins where id = $1 for no key update", viewer.admin_id)
+            .fetch_one(&mut *connection)
+            .await?;
+    sqlx::query!("delete from personal_tokens where admin_id = $1 and epoch <> $2", viewer.admin_id, epoch)
+        .execute(&mut *connection)
         .await?;
     let count = sqlx::query_scalar!(
         r#"select count(*) as "count!" from personal_tokens where admin_id = $1"#,
@@ -72,8 +77,8 @@ pub async fn add(
     digest: &[u8; 32],
 ) -> Result<bool> {
     let done = sqlx::query!(
-        "insert into personal_tokens (id, admin_id, name, scope, digest, expires_at)
-         select $1, $2, $3, $4, $5, $6
+        "insert into personal_tokens (id, admin_id, name, scope, digest, expires_at, epoch)
+         select $1, $2, $3, $4, $5, $6, (select epoch from admins where id = $2)
           where not exists (select from audit_log where entity = 'personal_token' and entity_id = $1)
          on conflict (id) do nothing",
         id,
@@ -109,12 +114,12 @@ pub struct Entered {
 
 pub async fn enter(connection: &mut PgConnection, tenant_id: &str, digest: &[u8; 32]) -> Result<Entered> {
     let row = sqlx::query!(
-        r#"select t.scope, a.id, a.email, a.first_name, a.last_name, a.role,
+        r#"select t.scope, a.id, a.email, a.first_name, a.last_name, a.role, a.epoch,
                   case when not a.all_branches
                        then array(select branch_id from admin_branches where admin_id = a.id) end as branches,
                   coalesce(t.last_used_at < now() - interval '1 minute', true) as "unnoted!"
              from personal_tokens t
-             join admins a on a.id = t.admin_id
+             join admins a on a.id = t.admin_id and a.epoch = t.epoch
             where t.digest = $1 and (t.expires_at is null or t.expires_at > now()) and a.state = 'active'"#,
         &digest[..],
     )
@@ -127,6 +132,7 @@ pub async fn enter(connection: &mut PgConnection, tenant_id: &str, digest: &[u8;
         first_name: row.first_name,
         last_name: row.last_name,
         role: Role::from_column(&row.role),
+        epoch: row.epoch,
         viewer: Viewer { tenant_id: tenant_id.to_owned(), admin_id: row.id, branches: row.branches },
         read_only: false,
     };

@@ -81,6 +81,8 @@ pub struct Lease {
     connection: Option<PgConnection>,
     /// Whether somebody else may have the connection.
     sound: bool,
+    /// Whether the connection was opened for this lease.
+    is_new: bool,
 }
 
 impl State {
@@ -95,7 +97,12 @@ impl State {
             self.open += 1;
         }
         church.busy.fetch_add(1, Relaxed);
-        Some(Lease { church: church.clone(), connection: own.map(|own| own.connection), sound: true })
+        Some(Lease {
+            church: church.clone(),
+            connection: own.map(|own| own.connection),
+            sound: true,
+            is_new: false,
+        })
     }
 
     /// Whose turn it is: of the churches that wait, the one with the fewest connections, so that a
@@ -175,6 +182,7 @@ impl Budget {
                 Ok(connection) => {
                     self.count("vestry_pool_opens_total");
                     lease.connection = Some(connection);
+                    lease.is_new = true;
                     return Ok(());
                 }
                 // Others have taken all that the server allows, or it is starting: it may pass in time.
@@ -292,6 +300,10 @@ impl Lease {
 
     pub fn as_connection(&self) -> &PgConnection {
         self.connection.as_ref().expect("a lease that was handed out is connected")
+    }
+
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// What this holds is of no use to anybody else.

@@ -24,6 +24,13 @@ impl Connection {
     pub(super) async fn open(church: &Arc<Church>) -> sqlx::Result<Self> {
         Ok(Self { lease: Some(church.budget.lease(church).await?), after: After::Nothing })
     }
+
+    /// One that is closed after its use, unless it was open before.
+    pub(super) async fn open_briefly(church: &Arc<Church>) -> sqlx::Result<Self> {
+        let lease = church.budget.lease(church).await?;
+        let after = if lease.is_new() { After::Close } else { After::Nothing };
+        Ok(Self { lease: Some(lease), after })
+    }
 }
 
 impl Deref for Connection {

@@ -205,6 +205,11 @@ impl Tenant {
         Ok(Connection::open(&self.0).await?)
     }
 
+    /// The same, for one look: a connection that is opened for it does not stay.
+    pub(crate) async fn connect_briefly(&self) -> Result<Connection> {
+        Ok(Connection::open_briefly(&self.0).await?)
+    }
+
     /// The same, to write.
     pub(crate) async fn begin(&self) -> Result<Transaction> {
         Ok(Transaction::begin(self.connect().await?).await?)

@@ -114,6 +114,10 @@ async fn every_call_refuses(isolation: Isolation) {
     // That the others are refused for what is wrong with them, and not for all that is right.
     let good = mine.with(&signed(&header, &claims, &key));
     good.get("/api/me").await.expect(200);
+    // Another process made it, whose clock is half a minute off.
+    for (name, at) in [("exp", now - 25), ("nbf", now + 25), ("iat", now + 25)] {
+        mine.with(&signed(&header, &changed(name, json!(at)), &key)).get("/api/me").await.expect(200);
+    }
     let unsigned = {
         let whole = signed(&header, &claims, &key);
         let mut parts = whole.split('.');
@@ -133,7 +137,8 @@ async fn every_call_refuses(isolation: Isolation) {
             "a personal token that never was",
             nobody.with(&format!("vst_{}_{}", theirs.tenant_id, "A".repeat(43))),
         ),
-        ("expired", nobody.with(&signed(&header, &changed("exp", json!(now - 1)), &key))),
+        ("expired", nobody.with(&signed(&header, &changed("exp", json!(now - 31)), &key))),
+        ("of the future", nobody.with(&signed(&header, &changed("iat", json!(now + 60)), &key))),
         ("not yet good", nobody.with(&signed(&header, &changed("nbf", json!(now + 60)), &key))),
         ("another issuer", nobody.with(&signed(&header, &changed("iss", json!("evil")), &key))),
         ("another key", nobody.with(&signed(&header, &claims, &EncodingKey::from_secret(b"guessed")))),

@@ -3,6 +3,7 @@
 mod access;
 mod curl;
 mod files;
+mod limits;
 mod members;
 mod pictures;
 mod problems;

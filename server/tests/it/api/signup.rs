@@ -44,7 +44,7 @@ async fn a_church_signs_up_is_watched_and_signs_in() {
     program.get("/api/provisioning/019ab0c6-4a76-7c1c-9a51-2f1f4f4a6c55").await.problem(404, "not-found");
 
     let wrong =
-        json!({ "churchName": " ", "firstName": "", "lastName": "x", "email": "ruth", "password": "short" });
+        json!({ "churchName": " ", "firstName": "", "lastName": " ", "email": "ruth", "password": "short" });
     let said = program.post("/api/auth/register", wrong).await.problem(422, "invalid");
     for field in ["churchName", "firstName", "email", "password"] {
         assert!(!said.why(field).is_empty(), "{field}: {}", said.body);
@@ -67,9 +67,26 @@ async fn a_signup_repeated_under_its_key_makes_one_church() {
     };
     let first = under("a", &new).await.expect(202);
     assert_eq!(under("a", &new).await.expect(202).body, first.body);
+    // Another request under it is refused, whatever is different.
+    for (field, value) in [
+        ("password", "another good password"),
+        ("churchName", "Grace Church"),
+        ("lastName", "Mallory"),
+        ("timezone", "Africa/Lagos"),
+    ] {
+        let mut other = new.clone();
+        other[field] = json!(value);
+        under("a", &other).await.problem(422, "key-reused");
+    }
+    let keys = "select count(*) from provisioning_runs r where r::text like '%ruth@%' or idempotency_key !~ '^[0-9a-f]{64}$'";
+    assert_eq!(server.db().await.one::<i64>(keys).await, 0, "only a digest is kept");
     // The same key of somebody else is another request.
     let other = under("a", &registration("Hope Church", "naomi@example.org")).await.expect(202);
     assert_ne!(other.text("tenantId"), first.text("tenantId"));
+    assert_eq!(server.db().await.one::<i64>("select count(*) from tenants").await, 2);
+    // A day later it makes nothing either.
+    server.db().await.run("update provisioning_runs set created_at = created_at - interval '25 hours'").await;
+    under("a", &new).await.problem(422, "key-reused");
     assert_eq!(server.db().await.one::<i64>("select count(*) from tenants").await, 2);
 }
 

@@ -70,6 +70,8 @@ async fn a_refresh_token_is_used_once_and_reuse_ends_the_sign_in_everywhere() {
     elsewhere.get("/api/me").await.expect(200);
     program.get("/api/me").await.expect(200);
 
+    let long_ago = "update refresh_tokens set used_at = used_at - interval '10 seconds'";
+    one.db().await.run(long_ago).await;
     program.post("/api/auth/refresh", first).await.problem(401, "unauthenticated");
     let last = json!({ "refreshToken": second["refreshToken"] });
     program.post("/api/auth/refresh", last).await.problem(401, "unauthenticated");
@@ -80,15 +82,113 @@ async fn a_refresh_token_is_used_once_and_reuse_ends_the_sign_in_everywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_that_refresh_at_once_do_not_both_get_on() {
+async fn those_that_refresh_at_once_get_the_same_token() {
     let server = TestServer::start().await;
     let church = Church::open(&server, "Grace Chapel").await;
     let program = Program::log_in(&server, &church.email).await;
     let body = json!({ "refreshToken": program.refresh_token() });
     let tries = (0..8).map(|_| program.post("/api/auth/refresh", body.clone()));
     let answers = futures::future::join_all(tries).await;
-    assert!(answers.iter().filter(|said| said.status == 200).count() <= 1);
-    assert_eq!(server.db().await.one::<i64>("select count(*) from token_families").await, 0);
+    let first = answers[0].text("refreshToken").to_owned();
+    assert_ne!(first, program.refresh_token());
+    for said in &answers {
+        assert_eq!((said.status.as_u16(), said.text("refreshToken")), (200, first.as_str()));
+        program.with(said.text("accessToken")).get("/api/me").await.expect(200);
+    }
+    let mut registry = server.db().await;
+    assert_eq!(registry.one::<i64>("select count(*) from refresh_tokens").await, 2);
+    let plain = format!("select count(*) from refresh_tokens r where r::text like '%{first}%'");
+    assert_eq!(registry.one::<i64>(&plain).await, 0);
+    // Nine seconds later a slow one may still come; the chain goes on meanwhile.
+    let next = program.post("/api/auth/refresh", json!({ "refreshToken": first })).await.expect(200);
+    registry.run("update refresh_tokens set used_at = used_at - interval '9 seconds'").await;
+    let slow = program.post("/api/auth/refresh", body.clone()).await.expect(200);
+    assert_eq!(slow.text("refreshToken"), first);
+    // Later it has been stolen, by whoever shows it or from them.
+    registry.run("update refresh_tokens set used_at = used_at - interval '2 seconds'").await;
+    program.post("/api/auth/refresh", body).await.problem(401, "unauthenticated");
+    let last = json!({ "refreshToken": next.text("refreshToken") });
+    program.post("/api/auth/refresh", last).await.problem(401, "unauthenticated");
+    assert_eq!(registry.one::<i64>("select count(*) from token_families").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_of_an_earlier_version_goes_on() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let program = Program::log_in(&server, &church.email).await;
+    // Its refresh tokens were random: the digest of one stands in the place of ours.
+    let random = format!("vrt_{}", "R".repeat(43));
+    let digest = format!("update refresh_tokens set digest = sha256('{random}')");
+    server.db().await.run(&digest).await;
+    let next = program.post("/api/auth/refresh", json!({ "refreshToken": random })).await.expect(200);
+    let again = program.post("/api/auth/refresh", json!({ "refreshToken": random })).await.expect(200);
+    assert_eq!(next.text("refreshToken"), again.text("refreshToken"));
+    program.post("/api/auth/refresh", json!({ "refreshToken": next.text("refreshToken") })).await.expect(200);
+}
+
+/// What a token of ours says.
+fn claims(token: &str) -> serde_json::Value {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    let part = token.split('.').nth(1).expect("claims");
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn access_tokens_live_a_quarter_of_an_hour_and_refresh_tokens_a_week() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let program = Program::log_in(&server, &church.email).await;
+    let now = chrono::Utc::now().timestamp();
+    let said = claims(program.token.as_deref().expect("a token"));
+    let seconds = |name: &str| said[name].as_i64().expect("a time");
+    assert_eq!((seconds("exp") - seconds("iat"), seconds("nbf")), (15 * 60, seconds("iat")));
+    assert!((now - 60..=now).contains(&seconds("iat")));
+
+    let mut registry = server.db().await;
+    let left = "select extract(epoch from expires_at - now())::bigint from token_families";
+    let week = 7 * 24 * 3600;
+    let days: i64 = registry.one(left).await;
+    assert!((week - 60..=week).contains(&days), "{days}");
+    // Each refresh begins the week anew; without one the sign-in ends.
+    registry.run("update token_families set expires_at = now() + interval '1 minute'").await;
+    let next = program.post("/api/auth/refresh", json!({ "refreshToken": program.refresh_token() })).await;
+    let next = next.expect(200);
+    assert!(registry.one::<i64>(left).await > week - 60);
+    registry.run("update token_families set expires_at = now() - interval '1 second'").await;
+    let late = json!({ "refreshToken": next.text("refreshToken") });
+    program.post("/api/auth/refresh", late).await.problem(401, "unauthenticated");
+    // A process that has not looked yet: the access token ends with its sign-in.
+    let later = TestServer::on(&server.registry).await;
+    program
+        .with(next.text("accessToken"))
+        .at(later.addr())
+        .get("/api/me")
+        .await
+        .problem(401, "unauthenticated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kept_answer_of_a_sign_in_that_has_ended_is_not_given() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let program = Program::new(server.addr());
+    let credentials = json!({ "email": church.email, "password": PASSWORD });
+    let log_in = async || {
+        let finish =
+            |request: reqwest::RequestBuilder| request.header("idempotency-key", "a").json(&credentials);
+        program.send(reqwest::Method::POST, "/api/auth/login", finish).await
+    };
+    let first = log_in().await.expect(200);
+    assert_eq!(log_in().await.expect(200).body, first.body);
+    server.db().await.run("update token_families set expires_at = now() - interval '1 second'").await;
+    log_in().await.problem(401, "unauthenticated");
+    // Signing out forgets it: the same request is a sign-in of its own.
+    server.db().await.run("update token_families set expires_at = now() + interval '1 day'").await;
+    program.post("/api/auth/logout", json!({ "refreshToken": first.text("refreshToken") })).await.expect(204);
+    let second = log_in().await.expect(200);
+    assert_ne!(second.text("refreshToken"), first.text("refreshToken"));
+    assert_ne!(second.text("accessToken"), first.text("accessToken"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,6 +220,7 @@ async fn the_same_request_under_its_key_gets_the_same_tokens() {
         ))
         .await;
     assert!(!plain, "what is kept is encrypted");
+    server.db().await.run("update refresh_tokens set used_at = used_at - interval '11 seconds'").await;
     under("/api/auth/refresh", "d", &refresh).await.problem(401, "unauthenticated");
 }
 
