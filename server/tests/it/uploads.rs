@@ -4,7 +4,7 @@
 use crate::{
     api::upload,
     files::{client, png},
-    harness::{Browser, Church, Page, Process, Program, Registry, TestServer},
+    harness::{Browser, Church, Db, Page, Process, Program, Registry, TestServer},
 };
 use axum::body::Bytes;
 use futures::future::join_all;
@@ -133,13 +133,22 @@ async fn the_files_of_a_church_go_with_it() {
     }
     let mut db = server.db().await;
     let id = &gone.tenant_id;
-    db.run(&format!(
+    let abandoned = format!(
         "update provisioning_runs set status = 'failed', finished_at = now() - interval '8 days',
                 lease = null, lease_until = null where tenant_id = '{id}';
          update tenants set status = 'failed' where id = '{id}'"
-    ))
-    .await;
+    );
     let tools = Tools::of(&server.running.installation, 0);
+    db.run(&abandoned).await;
+    assert!(tools.undo_one_abandoned().await.unwrap_or_else(|_| panic!("it is looked at")));
+    assert_eq!(
+        db.one::<i64>("select count(*) from removed_tenants").await,
+        0,
+        "what has data is not dropped"
+    );
+
+    Db::open("postgres").await.run(&format!("drop database {} with (force)", gone.database)).await;
+    db.run(&abandoned).await;
     assert!(tools.undo_one_abandoned().await.unwrap_or_else(|_| panic!("it is undone")));
     db.until(&format!("select deleted from removed_tenants where tenant_id = '{id}'")).await;
     assert!(!folder.join(id).exists());

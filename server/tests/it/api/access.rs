@@ -67,7 +67,7 @@ async fn every_call_refuses_whoever_may_not() {
 async fn every_call_refuses(isolation: Isolation) {
     let server = TestServer::start_with(|config| {
         config.isolation = isolation;
-        config.operator_token = Some("the operator's own token".into());
+        config.operator_token = Some("the-operators-own-token".into());
     })
     .await;
     let (ours, theirs) =
