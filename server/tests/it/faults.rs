@@ -201,7 +201,10 @@ async fn the_verdict_sees_what_is_lost_and_what_is_left_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_takes_no_writes_is_answered_in_words_and_logged_seldom() {
     let registry = Registry::create().await;
-    let process = Process::configured(&registry, |command| drop(command.env_remove("RUST_LOG"))).await;
+    let process = Process::configured(&registry, |command| {
+        command.env_remove("RUST_LOG");
+    })
+    .await;
     let browser = Browser::new(process.addr);
     let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
     assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
