@@ -247,6 +247,8 @@ async fn a_killed_process_leaves_its_share_at_once() {
 async fn a_process_that_is_told_to_stop_says_so_before_its_port_closes() {
     let process = Process::start(&Registry::create().await).await;
     let ready = format!("http://{}/readyz", process.addr);
+    // Unencrypted, but the client asks for a provider all the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // Each request connects anew: connections that are open are served for longer.
     let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
     let status = async || client.get(&ready).send().await.map(|answer| answer.status().as_u16());
