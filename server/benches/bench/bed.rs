@@ -74,9 +74,8 @@ impl Bed {
         let accepted = request.header("x-forwarded-for", format!("10.{a}.{b}.{c}")).send().await;
         let accepted = accepted.expect("it answers");
         let started = Instant::now();
-        let text = |name| accepted.headers()[name].to_str().expect("text").to_owned();
-        let opening = text(header::LOCATION);
-        let cookie = text(header::SET_COOKIE).split(';').next().unwrap_or_default().to_owned();
+        let opening = accepted.headers()[header::LOCATION].to_str().expect("text").to_owned();
+        let cookie = session_cookie(&accepted);
         let events =
             self.client.get(self.url(&format!("{opening}/events"))).send().await.expect("it answers");
         let mut events = events.bytes_stream();
@@ -94,9 +93,7 @@ impl Bed {
     pub async fn enter(&self, opened: &Opened) -> String {
         let request = self.client.post(self.url(&opened.opening)).form(&[("enter", "1")]);
         let entered = request.header(header::COOKIE, &opened.cookie).send().await.expect("it answers");
-        let cookies = entered.headers().get_all(header::SET_COOKIE).iter();
-        let cookie = cookies.filter_map(|cookie| cookie.to_str().ok()).find(|c| c.starts_with("vestry="));
-        cookie.and_then(|cookie| cookie.split(';').next()).expect("a session").to_owned()
+        session_cookie(&entered)
     }
 
     pub async fn raw_clone(&self, name: &str) -> Duration {
@@ -129,4 +126,12 @@ impl Bed {
         self.registry.close().await;
         self.running.stop().await.unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+fn session_cookie(response: &reqwest::Response) -> String {
+    let cookies =
+        response.headers().get_all(header::SET_COOKIE).iter().filter_map(|cookie| cookie.to_str().ok());
+    let session =
+        cookies.filter_map(|cookie| cookie.split(';').next()).find(|cookie| cookie.starts_with("vestry="));
+    session.expect("a session").to_owned()
 }

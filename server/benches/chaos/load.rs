@@ -149,7 +149,8 @@ impl Visitor {
 
     async fn sign_up(&self) -> Option<Uuid> {
         let path = format!("/signup/you?church=Church+{}&country=KE&timezone=Africa%2FNairobi", self.nth);
-        let (key, email) = (Uuid::new_v4().to_string(), self.email());
+        let page = self.answer(|base| self.client.get(format!("{base}{path}"))).await?;
+        let (key, email) = (form_key(&page.text), self.email());
         let fields = [
             ("key", key.as_str()),
             ("first_name", "Ruth"),
@@ -273,6 +274,18 @@ impl Visitor {
             .collect();
         locked(&self.answered).wrong.push(format!("{doing} was answered {status} {location} {said}"));
     }
+}
+
+/// The key of a form; empty when the page broke off before it.
+fn form_key(html: &str) -> String {
+    let selector = Selector::parse("input[name=key]").expect("a selector");
+    let document = Html::parse_document(html);
+    document
+        .select(&selector)
+        .next()
+        .and_then(|input| input.value().attr("value"))
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn first_option(html: &str, name: &str) -> Option<String> {
