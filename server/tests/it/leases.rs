@@ -231,8 +231,12 @@ async fn a_billing_claim_that_was_lost_is_good_for_no_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abandoned_run_is_undone_after_seven_days_and_no_sooner() {
     let server = TestServer::start().await;
-    let church = Church::open(&server, "Grace Chapel").await;
+    // Nobody goes in: a church whose owner has signed in is kept.
+    let browser = server.browser();
+    let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
+    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
     let mut db = server.db().await;
+    let database: String = db.one("select database_name from tenants").await;
     let tools = server::provisioning::Tools::of(&server.running.installation, 0);
     let failed_before = |age: &str| {
         format!(
@@ -242,10 +246,9 @@ async fn an_abandoned_run_is_undone_after_seven_days_and_no_sooner() {
     };
     db.run(&failed_before("6 days 23 hours")).await;
     assert!(!tools.undo_one_abandoned().await.expect("it answers"));
-    let there = format!("select count(*) from pg_database where datname = '{}'", church.database);
+    let there = format!("select count(*) from pg_database where datname = '{database}'");
     assert_eq!(db.one::<i64>(&there).await, 1);
     assert_eq!(db.one::<i64>("select count(*) from tenants").await, 1);
-    drop(church.browser);
     db.run(&failed_before("7 days")).await;
     assert!(tools.undo_one_abandoned().await.expect("it can be undone"));
     assert_eq!(db.one::<i64>(&there).await, 0);

@@ -69,14 +69,14 @@ async fn nobody_reads_them_without_the_token() {
 /// Whatever strangers ask for, the number of series stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_make_no_series_of_their_own() {
-    let server = TestServer::start_with(|config| config.operator_token = Some("open sesame".into())).await;
+    let server = TestServer::start_with(|config| config.operator_token = Some("open sesame, please".into())).await;
     let browser = server.browser();
     let ask = async |n: usize| {
         let method = reqwest::Method::from_bytes(format!("MADEUP{n}").as_bytes()).expect("a method");
         browser.request(|client, base| client.request(method, format!("{base}/made/up/{n}"))).await;
         browser.get(&format!("/made/up/by/{n}?q={n}")).await.expect(404);
         browser.get(&format!("/members/{}", uuid::Uuid::new_v4())).await;
-        metrics(&browser, "open sesame").await.expect(200)
+        metrics(&browser, "open sesame, please").await.expect(200)
     };
     let series = |page: &Page| {
         let of_requests = |line: &&str| line.starts_with("vestry_http_request_seconds_count");
@@ -98,11 +98,11 @@ async fn strangers_make_no_series_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_nobody_has_any_more_is_zero() {
-    let server = TestServer::start_with(|config| config.operator_token = Some("open sesame".into())).await;
+    let server = TestServer::start_with(|config| config.operator_token = Some("open sesame, please".into())).await;
     Church::open(&server, "Grace Chapel").await;
     let version = tenant::schema::version();
     let count = async |version: i64| {
-        let page = metrics(&server.browser(), "open sesame").await.expect(200);
+        let page = metrics(&server.browser(), "open sesame, please").await.expect(200);
         number(&page, &format!("vestry_tenants_by_schema_version{{version=\"{version}\"}}"))
     };
     let mut db = server.db().await;
