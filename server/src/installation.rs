@@ -58,7 +58,7 @@ pub enum Access {
 enum Postgres {
     Elsewhere,
     /// For as long as a command takes.
-    Embedded(Cluster),
+    Embedded(Box<Cluster>),
     /// Started again when it ends.
     Supervised(Supervisor),
 }
@@ -125,7 +125,7 @@ impl Installation {
         let postgres = match cluster {
             None => Postgres::Elsewhere,
             Some(cluster) if access == Access::Run => Postgres::Supervised(cluster.supervise()),
-            Some(cluster) => Postgres::Embedded(cluster),
+            Some(cluster) => Postgres::Embedded(Box::new(cluster)),
         };
         Ok(Self { servers, repairs, options, registry, changes, identity, secret, id, postgres })
     }

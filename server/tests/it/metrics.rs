@@ -69,7 +69,8 @@ async fn nobody_reads_them_without_the_token() {
 /// Whatever strangers ask for, the number of series stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_make_no_series_of_their_own() {
-    let server = TestServer::start_with(|config| config.operator_token = Some("open sesame, please".into())).await;
+    let server =
+        TestServer::start_with(|config| config.operator_token = Some("open sesame, please".into())).await;
     let browser = server.browser();
     let ask = async |n: usize| {
         let method = reqwest::Method::from_bytes(format!("MADEUP{n}").as_bytes()).expect("a method");
@@ -98,7 +99,8 @@ async fn strangers_make_no_series_of_their_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_nobody_has_any_more_is_zero() {
-    let server = TestServer::start_with(|config| config.operator_token = Some("open sesame, please".into())).await;
+    let server =
+        TestServer::start_with(|config| config.operator_token = Some("open sesame, please".into())).await;
     Church::open(&server, "Grace Chapel").await;
     let version = tenant::schema::version();
     let count = async |version: i64| {
