@@ -23,6 +23,8 @@ pub struct Page {
     pub body: AnyView,
     /// Asks for itself again after so long, where there is no JavaScript to watch for news.
     pub refresh: bool,
+    /// In seconds.
+    pub retry_after: Option<u64>,
 }
 
 pub enum Frame {
@@ -57,6 +59,7 @@ impl Reply {
             frame,
             body: body.into_any(),
             refresh: false,
+            retry_after: None,
         };
         Self::Page(page)
     }
@@ -74,6 +77,15 @@ impl Reply {
     pub fn with_status(mut self, status: StatusCode) -> Self {
         if let Self::Page(page) = &mut self {
             page.status = status;
+        }
+        self
+    }
+
+    /// A form that is shown again because of a failure, with that failure's status.
+    pub fn failed(mut self, failure: &Failure) -> Self {
+        if let Self::Page(page) = &mut self {
+            page.status = failure.status();
+            page.retry_after = failure.retry_after();
         }
         self
     }

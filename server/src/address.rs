@@ -3,7 +3,7 @@
 use crate::router::AppState;
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, header, request::Parts, uri::Authority},
     middleware::Next,
     response::Response,
 };
@@ -59,7 +59,7 @@ impl Client {
     /// Finds the last hop that is no trusted proxy. Anything to the left of it was written by the client.
     pub fn new(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
         let peer = peer.to_canonical();
-        let is_local = peer.is_loopback() && !is_forwarded(headers);
+        let is_local = peer.is_loopback() && !is_forwarded(headers) && names_this_machine(headers);
         let is_trusted = proxies.contains(peer);
         let direct = Self { address: Some(peer), is_trusted, is_local };
         if !is_trusted {
@@ -109,9 +109,30 @@ fn hop(text: &str) -> Option<IpAddr> {
 
 /// Whether any proxy left its mark.
 fn is_forwarded(headers: &HeaderMap) -> bool {
-    const MARKS: [&str; 6] =
-        ["forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip"];
-    headers.keys().any(|name| name.as_str().starts_with("x-forwarded") || MARKS.contains(&name.as_str()))
+    const MARKS: [&str; 9] = [
+        "via",
+        "cdn-loop",
+        "cf-ray",
+        "cf-connecting-ip",
+        "x-real-ip",
+        "x-azure-clientip",
+        "x-envoy-external-address",
+        "x-proxyuser-ip",
+        "x-scheme",
+    ];
+    let is_mark =
+        |name: &str| name.contains("forwarded") || name.contains("client-ip") || MARKS.contains(&name);
+    headers.keys().any(|name| is_mark(name.as_str()))
+}
+
+/// Whether `Host` is this machine's own, or missing. A proxy that leaves no other mark often passes on the public name;
+/// and a page in a browser on this machine may have made its name lead here.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Some(host) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else { return false };
+    let host = host.host().trim_matches(['[', ']']);
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
 }
 
 /// Finds the client once, for every handler.
@@ -177,6 +198,24 @@ mod tests {
         assert!(!client("127.0.0.1", &[b"127.0.0.1"], "127.0.0.1").is_local());
         assert!(!client("127.0.0.1", &[b""], "none").is_local());
         assert!(!client("10.0.0.1", &[], "10.0.0.1").is_local());
+        let with = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.append(name, HeaderValue::from_static(value));
+            Client::new(IpAddr::V4(Ipv4Addr::LOCALHOST), &headers, &TrustedProxies(Vec::new())).is_local()
+        };
+        for host in ["localhost:3000", "127.0.0.1:3000", "[::1]:3000", "127.0.0.1"] {
+            assert!(with("host", host), "{host}");
+        }
+        for (name, value) in [
+            ("host", "office.example.org"),
+            ("host", "127.0.0.1.example.org"),
+            ("x-original-forwarded-for", "203.0.113.7"),
+            ("x-cluster-client-ip", "203.0.113.7"),
+            ("fastly-client-ip", "203.0.113.7"),
+            ("cf-ray", "x"),
+        ] {
+            assert!(!with(name, value), "{name}: {value}");
+        }
     }
 
     #[test]

@@ -152,13 +152,34 @@ where
 
 /// The session layer answers 500 with nothing in it when a session cannot be written down.
 async fn never_empty(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
+    let is_leaving = request.uri().path() == "/signout";
+    let mut response = next.run(request).await;
+    if !is_leaving {
+        keep_session(response.headers_mut());
+    }
     let is_empty = response.body().size_hint().exact() == Some(0);
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR || !is_empty {
         return response;
     }
     let words = "We can't save anything right now. Nothing is lost. Try again in a minute.";
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "30")], words).into_response()
+}
+
+/// The session layer takes away the cookie of a session that is not there any more. A request from before somebody
+/// signed in, such as a button pressed twice, may be answered after that: it would take away the new session's.
+fn keep_session(headers: &mut HeaderMap) {
+    let takes_away = |value: &HeaderValue| {
+        let value = value.as_bytes();
+        value.starts_with(b"vestry=;") || value.starts_with(b"__Host-vestry=;")
+    };
+    if !headers.get_all(header::SET_COOKIE).iter().any(takes_away) {
+        return;
+    }
+    let all: Vec<_> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    for value in all.into_iter().filter(|value| !takes_away(value)) {
+        headers.append(header::SET_COOKIE, value);
+    }
 }
 
 /// A form of another site is refused. Browsers say where a form comes from; whoever says nothing is

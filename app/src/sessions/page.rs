@@ -62,7 +62,7 @@ pub async fn sign_in(visit: Visit, doors: Doors) -> Answer {
             let failure = Failure::TooManyAttempts { retry_after };
             let (_, words) = failure.words();
             let errors = Errors::one("email", format!("Too many attempts. {words}"));
-            Ok(sign_in_page(&next, typed, errors).with_status(failure.status()))
+            Ok(sign_in_page(&next, typed, errors).failed(&failure))
         }
         Err(error) => Err(error.into()),
     }

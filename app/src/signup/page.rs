@@ -123,7 +123,7 @@ pub async fn founder(visit: Visit, doors: Doors) -> Answer {
             let failure = Failure::TooManyAttempts { retry_after };
             let (_, words) = failure.words();
             let errors = Errors::one("email", format!("Too many offices were opened from here. {words}"));
-            Ok(founder_page(&church, typed, errors).with_status(failure.status()))
+            Ok(founder_page(&church, typed, errors).failed(&failure))
         }
         Err(identity::Error::KeyReused) => {
             let fresh = FounderForm { key: doors.identity.signup_key(&doors.device), ..typed };

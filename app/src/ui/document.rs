@@ -45,13 +45,13 @@ pub fn document(answer: Answer, around: &Surroundings) -> AnyView {
         }
         Err(failure) => {
             failure.log();
-            if let Some(seconds) = failure.retry_after() {
-                insert(&response, header::RETRY_AFTER, &seconds.to_string());
-            }
             failed(&failure, around)
         }
     };
     response.set_status(page.status);
+    if let Some(seconds) = page.retry_after {
+        insert(&response, header::RETRY_AFTER, &seconds.to_string());
+    }
     if around.look.flash.is_some() {
         insert(&response, header::SET_COOKIE, &cookie("flash=; Max-Age=0", around.secure));
     }
@@ -130,6 +130,7 @@ fn failed(failure: &Failure, around: &Surroundings) -> Page {
         frame: Frame::Gate,
         body: body.into_any(),
         refresh: false,
+        retry_after: failure.retry_after(),
     }
 }
 

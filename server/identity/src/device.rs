@@ -11,7 +11,8 @@ use tower_cookies::{Cookie, Cookies, cookie::SameSite};
 pub type DeviceId = [u8; 16];
 
 /// The browser of one request. Its cookie holds a random id and, for each account it has signed in to, a tag that only
-/// this installation can make. It admits to nothing: it says whose failures are counted together ([`crate::limits`])
+/// this installation can make. An account is an email in one church: anybody may open a church under any email, and must
+/// not be known in another's by that. It admits to nothing: it says whose failures are counted together ([`crate::limits`])
 /// and which browser a form was made for.
 #[derive(Clone)]
 pub struct Device {
@@ -21,7 +22,7 @@ pub struct Device {
 }
 
 /// Families share browsers; what is beyond this many accounts, the oldest first, is a stranger again.
-const MAX_ACCOUNTS: usize = 8;
+const MAX_ACCOUNTS: usize = 16;
 
 const MAX_AGE: Duration = Duration::days(365);
 
@@ -52,17 +53,17 @@ impl Device {
         self.read().map(|known| known.id)
     }
 
-    /// Its id, if it has signed in to this account before.
-    pub(crate) fn id_for(&self, secret: &Secret, email: &str) -> Option<DeviceId> {
-        let known = self.read()?;
-        let tag = tag(secret, &known.id, email);
-        known.tags.iter().any(|known| equal(known.as_bytes(), tag.as_bytes())).then_some(known.id)
+    /// Whether it has signed in to this account before.
+    pub(crate) fn knows(&self, secret: &Secret, email: &str, tenant_id: &str) -> bool {
+        let Some(known) = self.read() else { return false };
+        let tag = tag(secret, &known.id, email, tenant_id);
+        known.tags.iter().any(|known| equal(known.as_bytes(), tag.as_bytes()))
     }
 
     /// It has signed in to this account.
-    pub(crate) fn remember(&self, secret: &Secret, email: &str) {
+    pub(crate) fn remember(&self, secret: &Secret, email: &str, tenant_id: &str) {
         let mut known = self.read().unwrap_or_else(|| Known { id: random(), tags: Vec::new() });
-        let tag = tag(secret, &known.id, email);
+        let tag = tag(secret, &known.id, email, tenant_id);
         known.tags.retain(|known| *known != tag);
         known.tags.insert(0, tag);
         known.tags.truncate(MAX_ACCOUNTS);
@@ -97,8 +98,8 @@ impl Device {
     }
 }
 
-fn tag(secret: &Secret, id: &DeviceId, email: &str) -> String {
-    let digest = secret.digest("device", &[&id[..], email.as_bytes()].concat());
+fn tag(secret: &Secret, id: &DeviceId, email: &str, tenant_id: &str) -> String {
+    let digest = secret.digest("device", &[&id[..], email.as_bytes(), b"\0", tenant_id.as_bytes()].concat());
     BASE64_URL_SAFE_NO_PAD.encode(&digest[..16])
 }
 
@@ -110,17 +111,19 @@ mod tests {
     fn a_browser_is_known_for_the_accounts_it_has_signed_in_to() {
         let (ours, other) = (Secret::new(&[7; 32]).unwrap(), Secret::new(&[8; 32]).unwrap());
         let device = Device::new(Cookies::default(), true);
-        assert_eq!(device.id_for(&ours, "ruth@example.org"), None);
+        assert!(!device.knows(&ours, "ruth@example.org", "a"));
         let id = device.id_or_new();
-        assert_eq!(device.id_for(&ours, "ruth@example.org"), None);
-        device.remember(&ours, "ruth@example.org");
-        assert_eq!(device.id_for(&ours, "ruth@example.org"), Some(id));
-        assert_eq!(device.id_for(&ours, "naomi@example.org"), None);
-        assert_eq!(device.id_for(&other, "ruth@example.org"), None);
+        assert!(!device.knows(&ours, "ruth@example.org", "a"));
+        device.remember(&ours, "ruth@example.org", "a");
+        assert_eq!(device.id(), Some(id));
+        assert!(device.knows(&ours, "ruth@example.org", "a"));
+        assert!(!device.knows(&ours, "ruth@example.org", "b"), "another church");
+        assert!(!device.knows(&ours, "naomi@example.org", "a"));
+        assert!(!device.knows(&other, "ruth@example.org", "a"));
         for n in 0..MAX_ACCOUNTS {
-            device.remember(&ours, &format!("{n}@example.org"));
+            device.remember(&ours, &format!("{n}@example.org"), "a");
         }
-        assert_eq!(device.id_for(&ours, "ruth@example.org"), None, "the oldest gives way");
-        assert_eq!(device.id_for(&ours, "0@example.org"), Some(id));
+        assert!(!device.knows(&ours, "ruth@example.org", "a"), "the oldest gives way");
+        assert!(device.knows(&ours, "0@example.org", "a"));
     }
 }

@@ -47,14 +47,29 @@ impl Limits {
         }
     }
 
-    /// Before a password is looked at: a right one is not exempt. `device` has signed in to this account before.
-    pub fn sign_in(&self, address: IpAddr, email: &str, device: Option<DeviceId>) -> Result<Attempt> {
-        check("sign-in-address", &self.sign_in_by_address, &address)?;
-        if let Some(device) = device {
-            let key = (device, email.to_owned());
-            self.failed_by_device.take(&key)?;
-            return Ok(Attempt::ByDevice(key));
+    /// Before anything is looked up.
+    pub fn sign_in_from(&self, address: IpAddr) -> Result<()> {
+        check("sign-in-address", &self.sign_in_by_address, &address)
+    }
+
+    #[cfg(test)]
+    fn sign_in(&self, address: IpAddr, email: &str, device: Option<DeviceId>) -> Result<Attempt> {
+        self.sign_in_from(address)?;
+        match device {
+            Some(device) => self.by_device(device, email),
+            None => self.by_stranger(address, email),
         }
+    }
+
+    /// Before a password is looked at: a right one is not exempt. `device` has signed in to this account before.
+    pub fn by_device(&self, device: DeviceId, email: &str) -> Result<Attempt> {
+        let key = (device, email.to_owned());
+        self.failed_by_device.take(&key)?;
+        Ok(Attempt::ByDevice(key))
+    }
+
+    /// The same for anybody else.
+    pub fn by_stranger(&self, address: IpAddr, email: &str) -> Result<Attempt> {
         let key = (address, email.to_owned());
         self.failed_by_address.take(&key)?;
         self.failed_by_account.take(&key.1).inspect_err(|_| self.failed_by_address.give_back(&key))?;

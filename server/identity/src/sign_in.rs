@@ -1,6 +1,5 @@
 use crate::{
     Device, Error, Identity, Result,
-    device::DeviceId,
     events::in_tenant,
     identity::Opening,
     session_store::{EPOCH, WHO},
@@ -21,6 +20,10 @@ use uuid::Uuid;
 /// A sign-in that fails is answered no sooner than this, whether it had to look into no church or
 /// into several: the time tells nothing about who exists.
 const REFUSAL: Duration = Duration::from_millis(400);
+
+/// How long after the password somebody may choose. What happens later, such as another password or an admin who was
+/// disabled for a while, is not looked at again.
+const CHOOSING: Duration = Duration::from_secs(10 * 60);
 
 /// A church that an email and password open, with what tells it from another of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,15 +79,18 @@ impl Identity {
         email: &str,
         password: String,
     ) -> Result<Vec<Choice>> {
-        let known = device.id_for(&self.secret, email);
-        let verified = self.verify(address, known, email, password, None).await;
+        let verified = self.verify(address, Some(device), email, password, None).await;
         let choices = verified.inspect_err(|error| self.log_refused(email, error))?;
-        device.remember(&self.secret, email);
+        for choice in choices.iter().rev() {
+            device.remember(&self.secret, email, &choice.tenant_id);
+        }
         match choices.as_slice() {
             [only] => self.open(session, only).await?,
             _ => {
                 renew(session).await?;
-                let sealed = self.secret.seal(Choice::KEY, &serde_json::to_vec(&choices).expect("JSON"));
+                let until = Utc::now().timestamp() + CHOOSING.as_secs() as i64;
+                let kept = serde_json::to_vec(&(until, &choices)).expect("JSON");
+                let sealed = self.secret.seal(Choice::KEY, &kept);
                 session.insert(Choice::KEY, BASE64_STANDARD_NO_PAD.encode(sealed)).await?;
                 session.save().await?;
             }
@@ -98,7 +104,9 @@ impl Identity {
         let sealed = sealed.as_str().and_then(|sealed| BASE64_STANDARD_NO_PAD.decode(sealed).ok());
         let choices = sealed.and_then(|sealed| self.secret.open(Choice::KEY, &sealed).ok());
         // What an earlier version has kept is chosen anew.
-        Ok(choices.and_then(|choices| serde_json::from_slice(&choices).ok()).unwrap_or_default())
+        let kept: Option<(i64, Vec<Choice>)> = choices.and_then(|kept| serde_json::from_slice(&kept).ok());
+        let in_time = kept.filter(|(until, _)| Utc::now().timestamp() < *until);
+        Ok(in_time.map(|(_, choices)| choices).unwrap_or_default())
     }
 
     /// Opens one of [`Identity::choices`].
@@ -140,32 +148,53 @@ impl Identity {
         session.remove::<Opening>(Opening::KEY).await?;
         signups::end_key(&self.registry, run_id).await?;
         if let Some(email) = admins::email_of(&tenant, admin_id).await? {
-            device.remember(&self.secret, &email);
+            device.remember(&self.secret, &email, run.tenant_id.as_str());
         }
         Ok(true)
     }
 
-    /// The churches that an email and password open, `wanted` among the first. `device` has signed in with this email
-    /// before.
+    /// The churches that an email and password open, `wanted` among the first. Those that `device` has signed in to
+    /// before have a limit of their own; in all others it is a stranger.
     pub(crate) async fn verify(
         &self,
         address: IpAddr,
-        device: Option<DeviceId>,
+        device: Option<&Device>,
         email: &str,
         password: String,
         wanted: Option<&str>,
     ) -> Result<Vec<Choice>> {
-        let attempt = self.limits.sign_in(address, email, device)?;
+        self.limits.sign_in_from(address)?;
         let no_sooner = Instant::now() + REFUSAL;
         let mut choices = Vec::new();
         let mut unavailable = None;
         let churches = tenants::of_email(&self.registry, email, wanted).await?;
+        let is_known = |id: &TenantId| device.is_some_and(|it| it.knows(&self.secret, email, id.as_str()));
+        let (mut churches, others): (Vec<_>, Vec<_>) = churches.into_iter().partition(is_known);
+        let mut attempts = Vec::new();
+        if let Some(id) = device.and_then(Device::id).filter(|_| !churches.is_empty()) {
+            attempts.push(self.limits.by_device(id, email)?);
+        }
+        if attempts.is_empty() {
+            attempts.push(self.limits.by_stranger(address, email)?);
+            churches = others;
+        } else if !others.is_empty()
+            && let Ok(attempt) = self.limits.by_stranger(address, email)
+        {
+            // Otherwise only the churches that the browser knows are looked into.
+            attempts.push(attempt);
+            churches.extend(others);
+        }
+        // What could not be looked at is no wrong guess: whoever tries again during an outage is not locked out by it.
+        let mut judged = churches.is_empty();
         if churches.is_empty() {
             self.passwords.verify(password, None).await;
         } else {
             for tenant_id in churches {
                 match self.verify_in(&tenant_id, email, password.clone()).await {
-                    Ok(choice) => choices.extend(choice),
+                    Ok(choice) => {
+                        judged = true;
+                        choices.extend(choice);
+                    }
                     // One church that is out of reach does not lock people out of another.
                     Err(error) => {
                         if !matches!(error, Error::Suspended { .. }) {
@@ -178,10 +207,13 @@ impl Identity {
             }
         }
         if choices.is_empty() {
+            if !judged {
+                attempts.iter().for_each(|attempt| self.limits.succeeded(attempt));
+            }
             tokio::time::sleep_until(no_sooner).await;
             return Err(unavailable.unwrap_or(Error::WrongCredentials));
         }
-        self.limits.succeeded(&attempt);
+        attempts.iter().for_each(|attempt| self.limits.succeeded(attempt));
         match choices.iter().all(|choice| choice.is_suspended) {
             true => Err(Error::Suspended { church: choices.swap_remove(0).church }),
             false => Ok(choices),

@@ -199,6 +199,8 @@ const CHURCHES_OF_AN_EMAIL: i64 = 10;
 /// The churches in which an email may sign in: the one that is `wanted` first, then those for which the email is
 /// verified, then the oldest. Suspended ones are among them: their people are told so after their password was checked.
 pub async fn of_email(registry: &Registry, email: &str, wanted: Option<&str>) -> Result<Vec<TenantId>> {
+    // What is no id names no church. PostgreSQL would refuse some of it, such as U+0000.
+    let wanted = wanted.filter(|wanted| wanted.parse::<TenantId>().is_ok());
     let ids = sqlx::query_scalar!(
         "select t.id
            from admin_emails e

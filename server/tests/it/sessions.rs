@@ -234,6 +234,26 @@ async fn a_stranger_cannot_lock_the_owners_browser_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_church_of_ones_own_under_anothers_email_makes_no_browser_known() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let email = church.email.as_str();
+    let stranger = server.browser();
+    let opening = sign_up(&stranger, "Other Chapel", email).await;
+    watch(&stranger, &opening).await;
+    assert_eq!(stranger.post(&opening, &[("enter", "1")]).await.location(), "/");
+    stranger.post("/signout", &[]).await.location();
+
+    let others = (0..20).map(|_| server.browser());
+    let guesses = others.map(|browser| async move { try_password(&browser, email, "a guess").await });
+    futures::future::join_all(guesses).await;
+    // The password is right in both; the stranger's browser is known in its own church only.
+    let page = stranger.post("/signin", &[("email", email), ("password", PASSWORD)]).await;
+    assert_eq!(page.location(), "/");
+    assert_eq!(stranger.get("/members").await.expect(200).text(".mark span"), "Other Chapel");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn signing_in_often_is_no_failure() {
     let server = TestServer::start().await;
     let church = Church::open(&server, "Grace Chapel").await;
