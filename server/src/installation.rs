@@ -297,11 +297,36 @@ async fn register_primary(
         servers::set_address(registry, &server.name, &host, port, here).await?;
         return Ok(Server { host, port, ..server });
     }
+    if is_copy(options, &server).await {
+        return Err(Error::OtherServer { known });
+    }
     tracing::warn!(
         "VESTRY_REGISTRY_URL names another address than the one at which the primary server's churches are looked \
          for, which stays as it is; if the server has moved, run: vestry servers set primary --url …"
     );
     Ok(server)
+}
+
+/// Whether another PostgreSQL than the registry's answers at the address where churches are looked for. A restored base
+/// backup, or a standby that was promoted, has the `system_identifier` of its origin: this process would write to the
+/// churches of that one. Servers that run at the same time have not started at the same microsecond.
+async fn is_copy(options: &PgConnectOptions, primary: &Server) -> bool {
+    let there = match primary.host.starts_with('/') {
+        true => options.clone().socket(&primary.host),
+        false => options.clone().host(&primary.host),
+    };
+    let (here, there) = tokio::join!(started_at(options.clone()), started_at(there.port(primary.port)));
+    here.zip(there).is_some_and(|(here, there)| here != there)
+}
+
+async fn started_at(options: PgConnectOptions) -> Option<String> {
+    let asked = async {
+        let mut connection = options.database("postgres").disable_statement_logging().connect().await.ok()?;
+        let asked =
+            sqlx::query_scalar::<_, String>("select extract(epoch from pg_postmaster_start_time())::text");
+        asked.fetch_one(&mut connection).await.ok()
+    };
+    tokio::time::timeout(LEAVE, asked).await.ok()?
 }
 
 pub(crate) fn host_of(options: &PgConnectOptions) -> String {

@@ -6,6 +6,7 @@ use crate::{
     provisioning::hardening_script,
 };
 use clap::Args;
+use registry::inventory;
 
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Options {
@@ -48,8 +49,11 @@ pub async fn run(options: Options, budget: u32, installation: &Installation) -> 
 
 /// A script for each server; the names of the servers are comments.
 async fn print_sql(installation: &Installation) -> Result<(), Error> {
+    let tenants = inventory::placed_tenants(&installation.registry).await?;
     for server in installation.servers.all().await {
-        let databases = server.databases().await.map_err(|error| {
+        let here = tenants.iter().filter(|tenant| tenant.server_id == server.server.id);
+        let placed: Vec<_> = here.map(|tenant| tenant.database.clone()).collect();
+        let databases = server.databases(&placed).await.map_err(|error| {
             Error::Command(format!("the server {} cannot be looked at: {error}", server.server.name))
         })?;
         println!("-- The server {}.\n{}", server.server.name, hardening_script(server.owner(), &databases));

@@ -1,5 +1,13 @@
 //! What an operator does from the command line. Tables for people, `--json` for programs.
 
+/// Whoever has read enough closes the pipe: `vestry tenants list | head` is no reason to panic.
+macro_rules! println {
+    ($($what:tt)*) => {{
+        use ::std::io::Write;
+        let _ = ::std::writeln!(::std::io::stdout(), $($what)*);
+    }};
+}
+
 pub mod admins;
 pub mod doctor;
 pub mod healthcheck;

@@ -48,7 +48,15 @@ pub async fn of_tenants(scope: &Scope, servers: &FoundServers, tenants: &[Placed
         if database.is_some_and(|database| database.is_open) {
             findings.push(Finding::problem(
                 format!("every role may connect to the database {}", tenant.database),
-                format!("in psql on {}: revoke all on database {} from public", server.name, tenant.database),
+                match tenant.has_own_database {
+                    true => {
+                        format!("vestry tenants repair {id} closes it, and lets the church's own role in")
+                    }
+                    false => format!(
+                        "in psql on {}: revoke connect, temporary on database {} from public",
+                        server.name, tenant.database
+                    ),
+                },
             ));
         }
         if database.is_some_and(|database| !database.is_ours) {

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What is on one database server.
 pub struct Found {
     pub name: String,
-    /// Databases called `tenant_…`, and those that tenants share.
+    /// Databases called `tenant_…`, and those that the registry names, whatever they are called.
     pub databases: BTreeMap<String, Database>,
     /// Roles called `tenant_…`.
     pub roles: BTreeSet<String>,
@@ -56,7 +56,8 @@ async fn look_now(scope: &Scope, id: Uuid, tenants: &[PlacedTenant]) -> Result<F
         .filter(|tenant| tenant.server_id == id && !tenant.has_own_database)
         .map(|tenant| tenant.database.clone())
         .collect();
-    let shared: Vec<_> = shared.into_iter().collect();
+    // A church that was moved by hand lives in a database of any name.
+    let placed: Vec<_> = tenants.iter().map(|tenant| tenant.database.clone()).collect();
     let databases: Vec<(String, bool, bool, Option<String>)> = sqlx::query_as(
         "select d.datname::text, pg_get_userbyid(d.datdba) = current_user,
                 exists (select from aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) acl
@@ -65,7 +66,7 @@ async fn look_now(scope: &Scope, id: Uuid, tenants: &[PlacedTenant]) -> Result<F
            from pg_database d
           where d.datname ~ '^tenant_[a-z][a-z0-9]{23}$' or d.datname = any ($1)",
     )
-    .bind(&shared)
+    .bind(&placed)
     .fetch_all(&server.maintenance)
     .await
     .map_err(words)?;

@@ -4,6 +4,7 @@ use super::{
     hardening::is_hardened,
     servers::{Administered, Servers},
 };
+use sqlx::Connection;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -63,16 +64,18 @@ impl Administered {
         let open = self.open_to_public().await?;
         if !open.is_empty() {
             found.push(format!(
-                "every role may connect to {}: revoke connect, temporary on database … from public",
+                "every role may connect to {}: vestry tenants repair ID closes a church's; otherwise grant connect on \
+                 database … to its role, then revoke connect, temporary on database … from public",
                 open.join(", ")
             ));
         }
-        if self.is_hardened().await? == Some(false) {
-            found.push(
-                "the roles of churches may use advisory locks, large objects and statistics of others: have a superuser \
-                 run what `vestry doctor --sql` prints"
-                    .to_owned(),
-            );
+        let unhardened = self.unhardened().await?;
+        if !unhardened.is_empty() {
+            found.push(format!(
+                "the roles of churches may use advisory locks, large objects and statistics of others in {}: have a \
+                 superuser run what `vestry doctor --sql` prints",
+                unhardened.join(", ")
+            ));
         }
         Ok(found.into_iter().map(|finding| format!("{}: {finding}", self.server.name)).collect())
     }
@@ -81,7 +84,8 @@ impl Administered {
     pub async fn open_to_public(&self) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
             "select datname::text from pg_database
-              where (datname ~ '^tenant_' or datname like '%\\_shared')
+              where (datname ~ '^tenant_'
+                     or datname like '%\\_shared' and pg_get_userbyid(datdba) = current_user)
                 and has_database_privilege('public', oid, 'connect')
               order by 1",
         )
@@ -89,14 +93,36 @@ impl Administered {
         .await
     }
 
-    /// By the newest database of a church; `None` where there is none to look into.
-    async fn is_hardened(&self) -> sqlx::Result<Option<bool>> {
+    /// Where churches' roles are not restricted: the newest of their databases, among which are those that were made
+    /// while a superuser ran the script, and what every database server has, which their roles may enter unless it is
+    /// closed. The table of locks is the server's, not a database's.
+    async fn unhardened(&self) -> sqlx::Result<Vec<String>> {
+        const NEWEST: i64 = 20;
         let newest = "select datname::text from pg_database
                        where datname ~ '^tenant_' and datallowconn and datdba = current_user::regrole
-                       order by oid desc limit 1";
-        let newest: Option<String> = sqlx::query_scalar(newest).fetch_optional(&self.maintenance).await?;
-        let Some(newest) = newest else { return Ok(None) };
-        let mut inside = self.connect(&newest).await?;
-        is_hardened(&mut inside).await.map(Some)
+                       order by oid desc limit $1";
+        let newest: Vec<String> =
+            sqlx::query_scalar(newest).bind(NEWEST).fetch_all(&self.maintenance).await?;
+        if newest.is_empty() {
+            return Ok(newest);
+        }
+        let common = "select datname::text from pg_database
+                       where datname in ('postgres', 'template1') and datallowconn
+                         and has_database_privilege('public', oid, 'connect')
+                       order by 1";
+        let mut found: Vec<String> = sqlx::query_scalar(common).fetch_all(&self.maintenance).await?;
+        for database in newest {
+            let mut inside = match self.connect(&database).await {
+                Ok(inside) => inside,
+                // It was given another name, or removed, meanwhile.
+                Err(error) if error.as_database_error().is_some() => continue,
+                Err(error) => return Err(error),
+            };
+            if !is_hardened(&mut inside).await? {
+                found.push(database);
+            }
+            inside.close().await?;
+        }
+        Ok(found)
     }
 }

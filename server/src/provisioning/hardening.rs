@@ -34,6 +34,17 @@ end $$;
     )
 }
 
+/// What every server has is open to every role, and locks, notifications and large objects made there count for the
+/// whole server.
+fn closing_sql(role: &str) -> String {
+    format!(
+        "\\connect postgres
+grant connect, temporary on database postgres to \"{role}\";
+revoke connect, temporary on database postgres, template1 from public;
+"
+    )
+}
+
 /// The same for several databases of a server, as a script for psql. Nobody may connect to a template otherwise.
 pub fn hardening_script(role: &str, databases: &[String]) -> String {
     let sql = hardening_sql(role);
@@ -48,7 +59,8 @@ pub fn hardening_script(role: &str, databases: &[String]) -> String {
         format!("{}\\connect {database}\n{sql}{}", allow(true), allow(false))
     });
     format!(
-        "-- For psql, as a superuser of the database server. May be repeated.\n\\set ON_ERROR_STOP on\n{}",
+        "-- For psql, as a superuser of the database server. May be repeated.\n\\set ON_ERROR_STOP on\n{}{}",
+        closing_sql(role),
         blocks.collect::<Vec<_>>().join("\n")
     )
 }
@@ -61,12 +73,19 @@ pub async fn is_hardened(connection: &mut PgConnection) -> sqlx::Result<bool> {
 }
 
 impl Administered {
-    /// The databases of this installation on the server: templates, shared ones and those of churches.
-    pub async fn databases(&self) -> sqlx::Result<Vec<String>> {
+    /// The databases of this installation on the server: shared ones, those of churches (`placed`: those that the
+    /// registry names, whatever they are called) and, first of all, templates, so that what is made from them meanwhile
+    /// is restricted. Databases of others are none of our business, and nobody enters one that is closed.
+    pub async fn databases(&self, placed: &[String]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
             "select datname::text from pg_database
-              where datname ~ '^(tenant|vestry_template)_' or datname like '%\\_shared' order by 1",
+              where (datallowconn or datname ~ '^vestry_template_') and datname !~ '_draft$'
+                and (datname = any ($1)
+                     or pg_get_userbyid(datdba) = current_user
+                        and (datname ~ '^(tenant|vestry_template)_' or datname like '%\\_shared'))
+              order by datname !~ '^vestry_template_', datname",
         )
+        .bind(placed)
         .fetch_all(&self.maintenance)
         .await
     }

@@ -66,10 +66,12 @@ impl Template {
         .await
     }
 
+    /// Being a template is the last thing it becomes. Whether somebody may connect says nothing: a superuser who runs
+    /// `vestry doctor --sql` is let in for a moment.
     async fn is_ready(connection: &mut sqlx::PgConnection, name: &str) -> sqlx::Result<bool> {
         sqlx::query_scalar(
             "select exists (select from pg_database
-                             where datname = $1 and datistemplate and not datallowconn
+                             where datname = $1 and datistemplate
                                and pg_get_userbyid(datdba) = current_user)",
         )
         .bind(name)

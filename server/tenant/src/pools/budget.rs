@@ -170,8 +170,9 @@ impl Budget {
                 }
                 // It is starting.
                 Err(error) if has_code(&error, "57P03") => sleep(pause).await,
-                // The role has another password, or is not there.
-                Err(error) if has_code(&error, "28P01") && !repaired => {
+                // The role has another password, is not there, or may not enter: a database that was restored without
+                // its rights was closed to everybody.
+                Err(error) if (has_code(&error, "28P01") || has_code(&error, "42501")) && !repaired => {
                     repaired = true;
                     if !church.repair().await {
                         return Err(error);
