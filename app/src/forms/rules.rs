@@ -73,8 +73,13 @@ pub fn date(text: &str) -> Said {
         return Ok(());
     }
     let parts: Vec<_> = text.split('-').map(u32::from_str).collect();
+    // What `from_str` also takes, a plus or a part of another length, is no date when it is converted.
+    let is_written_out = text.bytes().enumerate().all(|(at, byte)| match at {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
     match parts.as_slice() {
-        [Ok(year), Ok(month), Ok(day)] if text.len() == 10 => {
+        [Ok(year), Ok(month), Ok(day)] if text.len() == 10 && is_written_out => {
             if !(1850..=2200).contains(year) {
                 return Err("Use a year between 1850 and 2200.".into());
             }
@@ -218,14 +223,33 @@ pub fn strength(password: &str, email: &str) -> Strength {
 /// when nothing visible is left. Every text of a form or of the API passes here or through [`lines`] before it is
 /// compared or stored.
 pub fn line(text: &str) -> Option<String> {
-    let words: Vec<String> = text
-        .split(is_blank)
-        .map(|word| word.chars().filter(|c| !c.is_control() && !is_formatting(*c)).collect::<String>())
-        .map(|word| word.trim_matches(is_joiner).to_owned())
-        .filter(|word| !word.is_empty())
-        .collect();
+    let words: Vec<String> = text.split(is_blank).map(visible).filter(|word| !word.is_empty()).collect();
     let text = nfc(&words.join(" "));
     has_ink(&text).then_some(text)
+}
+
+/// A word without what cannot be seen in it: two texts that look the same become one.
+fn visible(word: &str) -> String {
+    let mut kept = String::with_capacity(word.len());
+    for c in word.chars().filter(|c| !c.is_control() && !is_formatting(*c)) {
+        let before = kept.chars().next_back();
+        let means_nothing = match c {
+            c if is_joiner(c) => before.is_none_or(|before| is_joiner(before) || is_never_joined(before)),
+            c if is_selector(c) => {
+                before.is_some_and(|before| before.is_alphabetic() && is_never_joined(before))
+            }
+            _ => false,
+        };
+        if !means_nothing {
+            kept.push(c);
+        }
+    }
+    kept.trim_end_matches(is_joiner).to_owned()
+}
+
+/// Latin, Greek, Cyrillic and Armenian letters, with their marks: drawn the same beside a joiner or a selector.
+fn is_never_joined(c: char) -> bool {
+    matches!(c, '\0'..='\u{58F}' | '\u{1E00}'..='\u{1FFF}')
 }
 
 /// Normalises a text of several lines: NFC, trimmed, line ends made one kind. `None` when nothing visible is left.
@@ -281,26 +305,31 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}')
 }
 
+/// Chooses how the character before it is drawn.
+fn is_selector(c: char) -> bool {
+    matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
 /// Whether anything of a text can be seen.
 fn has_ink(text: &str) -> bool {
-    let selector = |c| matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{E0000}'..='\u{E0FFF}');
-    text.chars().any(|c| !(is_blank(c) || is_formatting(c) || is_joiner(c) || c.is_control() || selector(c)))
+    text.chars()
+        .any(|c| !(is_blank(c) || is_formatting(c) || is_joiner(c) || c.is_control() || is_selector(c)))
 }
 
 #[cfg(feature = "ssr")]
-fn nfc(text: &str) -> String {
+pub fn nfc(text: &str) -> String {
     use unicode_normalization::UnicodeNormalization;
     text.nfc().collect()
 }
 
 /// The browser's own tables: ours would be a large part of the program that it loads.
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
-fn nfc(text: &str) -> String {
+pub fn nfc(text: &str) -> String {
     js_sys::JsString::from(text).normalize("NFC").into()
 }
 
 #[cfg(not(any(feature = "ssr", feature = "hydrate")))]
-fn nfc(text: &str) -> String {
+pub fn nfc(text: &str) -> String {
     text.to_owned()
 }
 
@@ -332,9 +361,17 @@ mod tests {
         for good in ["", "2024-02-29", "1900-01-31"] {
             assert_eq!(date(good), Ok(()), "{good}");
         }
-        for bad in
-            ["2023-02-29", "1900-02-29", "2026-13-01", "2026-1-1", "0001-01-01", "01.02.2026", "2026-11-21'"]
-        {
+        for bad in [
+            "2023-02-29",
+            "1900-02-29",
+            "2026-13-01",
+            "2026-1-1",
+            "0001-01-01",
+            "01.02.2026",
+            "2026-11-21'",
+            "2026-+1-01",
+            "2026-1-001",
+        ] {
             assert!(date(bad).is_err(), "{bad}");
         }
     }
@@ -367,6 +404,14 @@ mod tests {
             assert_eq!((line(invisible), lines(invisible)), (None, None), "{invisible:?}");
         }
         assert_eq!(line("Cho\u{200B}ir\u{200D}\u{3164}"), Some("Choir".into()));
+        for same in ["Cho\u{200D}ir", "Cho\u{200C}\u{200D}ir", "Choir\u{FE0F}", "Cho\u{E0041}ir"] {
+            assert_eq!(line(same), Some("Choir".into()), "{same:?}");
+        }
+        for needed in
+            ["क्\u{200D}ष", "👨\u{200D}👩\u{200D}👧", "❤\u{FE0F}", "1\u{FE0F}\u{20E3}", "葛\u{E0100}"]
+        {
+            assert_eq!(line(needed), Some(needed.into()), "{needed:?}");
+        }
         assert_eq!(
             line("نمی\u{200C}دانم"),
             Some("نمی\u{200C}دانم".into()),

@@ -93,6 +93,10 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let filter = query.filter();
     let viewer = office.admin.viewer();
     let found = members::list(&office.tenant, viewer, &filter).await?;
+    // The page is gone, because its members are: the last one there is.
+    if found.items.is_empty() && found.total > 0 {
+        return Ok(Reply::redirect(query.at_page(((found.total - 1) / PAGE) as u32)));
+    }
     let branches = branches::choices(&office.tenant, viewer).await?;
     let statuses = statuses::list(&office.tenant, viewer).await?;
     let tags = tags::names(&office.tenant, viewer).await?;

@@ -151,7 +151,7 @@ impl Seen {
 }
 
 /// How often a change is put on top of others that are made at the same moment.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 32;
 
 /// Reads and changes a record, and once more when somebody was faster: the change goes on top of theirs.
 pub async fn on_top<T, F>(change: impl Fn() -> F) -> Result<T, Problem>

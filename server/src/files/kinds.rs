@@ -87,6 +87,7 @@ pub enum BadName {
 /// A name without folders and characters that no file can have, with an ending that fits the type: a computer opens a
 /// file by its ending, whatever is in it.
 pub fn safe_name(name: &str, content_type: &str) -> Result<String, BadName> {
+    let name = app::forms::rules::nfc(name);
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last
         .chars()
@@ -142,6 +143,7 @@ mod tests {
             ("Minutes 3. May", "application/pdf", "Minutes 3. May.pdf"),
             ("a.e\u{ff58}e", "image/png", "a.e\u{ff58}e.png"),
             ("me.jpeg", "image/jpeg", "me.jpeg"),
+            ("Cafe\u{301}.txt", text, "Caf\u{e9}.txt"),
         ] {
             assert_eq!(safe_name(given, kind).as_deref(), Ok(safe), "{given}");
         }

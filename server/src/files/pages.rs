@@ -104,7 +104,10 @@ async fn change(
 async fn answer(whose: fn(Uuid) -> Whose, visit: Visit, office: SignedIn, done: Done) -> Answer {
     let whose = whose(visit.record()?);
     // Whoever may not change it does not see the form either.
-    office.admin.editor()?;
+    let editor = office.admin.editor()?;
+    if matches!(whose, Whose::Branch(_)) && !editor.is_of_all_branches() {
+        return Err(Failure::Forbidden);
+    }
     let (message, status) = match done {
         None => return photo::page(office, whose, Errors::default()).await,
         Some(Ok(flash)) => return Ok(Reply::redirect(photo::back(whose)).saying(flash)),

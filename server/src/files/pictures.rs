@@ -37,8 +37,7 @@ pub const TOO_LARGE: &str = "The picture has more than 10 MB. Make it smaller, o
 pub const NOT_A_PICTURE: &str = "This is not a picture we can read. Choose a JPEG, PNG or WebP file.";
 pub const EMPTY: &str = "Choose a picture first.";
 pub const INCOMPLETE: &str = "The picture did not arrive completely. Check your connection and try again.";
-const TOO_MANY_PIXELS: &str =
-    "The picture has more than 40 megapixels. Make it smaller, or choose another one.";
+const TOO_MANY_PIXELS: &str = "The picture has more pixels or colours than we can prepare (at most 40 megapixels). Make it smaller, or choose another one.";
 
 /// Both as JPEG.
 pub struct Picture {

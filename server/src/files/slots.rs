@@ -13,7 +13,7 @@ use tokio::{
 /// How many uploads are received at a time, of one church and by this process. Each takes a part of a body in memory,
 /// and disk for the rest.
 const OF_A_TENANT: usize = 2;
-const OF_THE_PROCESS: usize = 16;
+const OF_THE_PROCESS: usize = 64;
 
 /// How long an upload waits for its slot.
 const WAIT: Duration = Duration::from_secs(5);

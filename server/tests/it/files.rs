@@ -436,7 +436,7 @@ async fn what_is_wrong_with_a_picture_is_said_at_its_field() {
         (png(60, 60)[..60].to_vec(), "This is not a picture we can read. Choose a JPEG, PNG or WebP file."),
         (
             encoded(&huge, ImageFormat::Png),
-            "The picture has more than 40 megapixels. Make it smaller, or choose another one.",
+            "The picture has more pixels or colours than we can prepare (at most 40 megapixels). Make it smaller, or choose another one.",
         ),
         (
             vec![0; 10 * 1024 * 1024 + 1],
@@ -452,7 +452,10 @@ async fn what_is_wrong_with_a_picture_is_said_at_its_field() {
     let sum = crc(&bomb[12..29]).to_be_bytes();
     bomb[29..33].copy_from_slice(&sum);
     let why = office.choose(&page, bomb).await.expect(422).why("photo");
-    assert_eq!(why, "The picture has more than 40 megapixels. Make it smaller, or choose another one.");
+    assert_eq!(
+        why,
+        "The picture has more pixels or colours than we can prepare (at most 40 megapixels). Make it smaller, or choose another one."
+    );
     assert_eq!(office.count().await, 0);
     assert_eq!(office.server.db().await.one::<i64>("select count(*) from uploads").await, 0);
 }

@@ -165,7 +165,10 @@ pub async fn change_pictured(
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     let before = queries::lock(&mut tx, id).await?;
-    unless_changed(seen, before.updated_at)?;
+    // Saved twice with the same content, by two presses of a button, it is not somebody else's change.
+    if before.details != *details || !matches!(picture, photos::Change::Stays) {
+        unless_changed(seen, before.updated_at)?;
+    }
     // What is saved without a change is not written: the version stays, and the log says nothing.
     if before.details != *details {
         save(&mut tx, editor, &before, details).await?;

@@ -203,12 +203,15 @@ pub async fn change_pictured(
     let mut tx = tenant.write(editor).await?;
     tags::hold(&mut tx, &details.tags).await?;
     let before = queries::lock(&mut tx, &editor.0, id).await?;
-    unless_changed(seen, before.updated_at)?;
     let retagged = !tags::are_same(&before.details.tags, &details.tags);
     let details = Details {
         tags: if retagged { details.tags.clone() } else { before.details.tags.clone() },
         ..details.clone()
     };
+    // Saved twice with the same content, by two presses of a button, it is not somebody else's change.
+    if before.details != details || !matches!(picture, photos::Change::Stays) {
+        unless_changed(seen, before.updated_at)?;
+    }
     // What is saved without a change is not written: the version stays, and the log says nothing.
     if before.details != details {
         queries::save(&mut tx, id, &details, true).await.map_err(explained(RULES))?;

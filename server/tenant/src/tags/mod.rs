@@ -66,10 +66,10 @@ pub async fn rename(
     let mut tx = tenant.write(editor).await?;
     queries::hold_all(&mut tx).await?;
     let before = queries::find(&mut tx, &editor.0, id).await?;
-    unless_changed(seen, before.updated_at)?;
     if before.name == name {
         return Ok(());
     }
+    unless_changed(seen, before.updated_at)?;
     queries::touch_members(&mut tx, id).await?;
     queries::rename(&mut tx, id, name).await.map_err(explained(RULES))?;
     let (before, after) = (Noted { name: &before.name }, Noted { name });
