@@ -44,7 +44,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let filter = query.filter();
     let found = branches::list(&office.tenant, office.admin.viewer(), &filter).await?;
     // The page is gone, because its branches are: the last one there is.
-    if found.items.is_empty() && found.total > 0 {
+    if found.items.is_empty() && found.total > 0 && filter.page > 0 {
         return Ok(Reply::redirect(query.address(((found.total - 1) / PAGE) as u32)));
     }
     let may_edit = editor_of_all(&office).is_ok();

@@ -94,7 +94,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let viewer = office.admin.viewer();
     let found = members::list(&office.tenant, viewer, &filter).await?;
     // The page is gone, because its members are: the last one there is.
-    if found.items.is_empty() && found.total > 0 {
+    if found.items.is_empty() && found.total > 0 && filter.page > 0 {
         return Ok(Reply::redirect(query.at_page(((found.total - 1) / PAGE) as u32)));
     }
     let branches = branches::choices(&office.tenant, viewer).await?;
