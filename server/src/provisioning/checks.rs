@@ -74,7 +74,7 @@ impl Administered {
             found.push(format!(
                 "the roles of churches may use advisory locks, large objects and statistics of others in {}: have a \
                  superuser run what `vestry doctor --sql` prints",
-                unhardened.join(", ")
+                some_of(&unhardened)
             ));
         }
         Ok(found.into_iter().map(|finding| format!("{}: {finding}", self.server.name)).collect())
@@ -124,5 +124,15 @@ impl Administered {
             inside.close().await?;
         }
         Ok(found)
+    }
+}
+
+/// The first few names, and how many more there are.
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

@@ -174,10 +174,9 @@ async fn a_failed_upgrade_names_the_church_and_the_cause() {
     let process = json_process(&registry).await;
     let (browser, _) = open(&process).await;
     let tenant: String = registry.db().await.one("select id from tenants").await;
-    // The last migration is run again, over what it has made.
+    // A migration that makes a table is run again, over what it has made.
     let mut church = Db::open(&format!("tenant_{tenant}")).await;
-    let last = "where version = (select max(version) from church._sqlx_migrations)";
-    church.run(&format!("delete from church._sqlx_migrations {last}")).await;
+    church.run("delete from church._sqlx_migrations where description = 'locks'").await;
     registry.db().await.run("update tenants set schema_version = schema_version - 1").await;
     let mut page = browser.get("/members").await;
     while page.status == 200 {
