@@ -56,7 +56,7 @@ export default defineConfig({
         // What a developer has set for another server must not lead here.
         command: `exec env -u VESTRY_REGISTRY_URL -u VESTRY_SECRET_KEY '${binary}'`,
         // Every step of a run is there to be looked at: no database stands ready.
-        env: { VESTRY_ADDR: address, VESTRY_DATA_DIR: process.env.VESTRY_TEST_DATA_DIR ?? "", VESTRY_READY_DATABASES: "0" },
+        env: { VESTRY_ADDR: address, VESTRY_DATA_DIR: process.env.VESTRY_TEST_DATA_DIR ?? "", VESTRY_READY_DATABASES: "0", RUST_LOG: "warn" },
         url: `http://${address}/readyz`,
         reuseExistingServer: false,
         timeout: 120_000,
