@@ -140,7 +140,7 @@ test("and on the server", { tag: "@without-script" }, async ({ page }) => {
   await isRefused(page);
   await expect(page).toHaveURL(YOU);
   await expect(password(page), "a password is never sent back").toHaveValue("");
-  await summary(page).getByRole("link", { name: WHY[2] }).click();
+  await summary(page).getByRole("link", { name: WHY[1] }).click();
   await expect(page.getByLabel("Email")).toBeFocused();
 });
 
