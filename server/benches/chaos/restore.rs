@@ -37,10 +37,14 @@ impl Rig {
             .await;
         let known: BTreeSet<_> = self.runs("true").await.into_iter().map(|(run, ..)| run).collect();
         for (run, tenant_id, database, schema) in before {
+            let (database, schema) = (database.expect("it is open"), schema.expect("it is open"));
             if known.contains(&run) {
+                // It may have been moved since the dump: an operator writes down again where it is, as doctor asks.
+                let moved = "update tenants set database_name = $2 where id = $1 and database_name <> $2";
+                let moved = sqlx::query(moved).bind(&tenant_id).bind(&database);
+                moved.execute(&mut self.postgres.registry().await).await.expect("it may");
                 continue;
             }
-            let (database, schema) = (database.expect("it is open"), schema.expect("it is open"));
             let members = self.load.members_of(run);
             let admins = self.count(&database, &format!("{schema}.admins")).await;
             self.forgotten.push(Forgotten { tenant_id, database, schema, members, admins });

@@ -82,7 +82,7 @@ pub async fn progress(State(state): State<AppState>, Id(run_id): Id) -> Result<J
 #[utoipa::path(
     get, path = "/provisioning/{runId}/events", tag = "Signing up", operation_id = "provisioningEvents",
     params(("runId" = Uuid, Path)),
-    responses((status = 200, description = "Events, until the run is over", body = String, content_type = "text/event-stream"))
+    responses((status = 200, description = "Events, until the run is over", body = serde_json::Value, content_type = "text/event-stream"))
 )]
 pub async fn events(
     State(state): State<AppState>,
