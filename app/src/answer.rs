@@ -187,7 +187,7 @@ pub enum Failure {
     Internal(String),
 }
 
-/// What is the matter while something is unavailable.
+/// Cause of an outage, as far as users and operators act on it differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
     /// A database does not answer, or has no connection to spare.

@@ -19,7 +19,7 @@ pub struct Submission<'a> {
     pub id: Uuid,
 }
 
-/// What became of a key that a form was posted with.
+/// State of the one-time key that a form was posted with.
 pub enum Claim<'a> {
     /// The first post, or a repetition of one whose outcome is not known.
     Proceed(Submission<'a>),
@@ -39,7 +39,7 @@ pub fn key_field(key: &str) -> impl IntoView + use<> {
     view! { <input r#type="hidden" name="key" value=key.to_owned()/> }
 }
 
-/// What is said beside a new key when the old one was used.
+/// Error message shown with a new key when the old one was used for other content.
 pub fn already_sent(field: &str) -> Errors {
     Errors::one(
         field,

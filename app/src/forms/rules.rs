@@ -31,7 +31,7 @@ fn at_most(text: Option<String>, max: usize) -> Said {
     }
 }
 
-/// Whether a person has no name at all; either of the two may be missing.
+/// Returns true when both names are missing; one of the two is enough.
 pub fn nameless(first: &str, last: &str) -> bool {
     line(first).is_none() && line(last).is_none()
 }
@@ -73,7 +73,7 @@ pub fn date(text: &str) -> Said {
         return Ok(());
     }
     let parts: Vec<_> = text.split('-').map(u32::from_str).collect();
-    // What `from_str` also takes, a plus or a part of another length, is no date when it is converted.
+    // Digits only: `from_str` also accepts a plus and parts of another length, which chrono refuses later.
     let is_written_out = text.bytes().enumerate().all(|(at, byte)| match at {
         4 | 7 => byte == b'-',
         _ => byte.is_ascii_digit(),
