@@ -6,8 +6,14 @@ use axum::{
 };
 use futures::{Stream, StreamExt, stream};
 use http_body_util::LengthLimitError;
-use std::{error::Error, io, time::Duration};
+use std::{
+    error::Error,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 /// Reads a whole body of at most `limit` bytes. The error is the status to answer: 413 only for a body that is too
 /// large, 408 for one that came too slowly, 400 for one that was cut off.
@@ -47,6 +53,45 @@ pub enum BodyError {
     /// The connection ended early, or nothing came for too long.
     #[error("the body ended too early")]
     Incomplete,
+    /// Others waited for the place that a slow client held.
+    #[error("the body came too slowly while others waited")]
+    TooSlow,
+}
+
+/// How fast a body comes, for whoever may have to end it.
+pub struct Progress {
+    step: usize,
+    /// The last step, and the bytes received since.
+    last: Mutex<(Instant, usize)>,
+    cancelled: CancellationToken,
+}
+
+impl Progress {
+    /// `step` is in bytes.
+    pub fn new(step: usize) -> Self {
+        Self { step, last: Mutex::new((Instant::now(), 0)), cancelled: CancellationToken::new() }
+    }
+
+    fn received(&self, bytes: usize) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.1 += bytes;
+        if last.1 >= self.step {
+            *last = (Instant::now(), 0);
+        }
+    }
+
+    /// Time in which less than a step has come.
+    pub fn since_step(&self) -> Duration {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).0.elapsed()
+    }
+
+    pub fn cancel(&self) {
+        self.cancelled.cancel();
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
 }
 
 /// A body that is being received.
@@ -57,12 +102,19 @@ pub struct Incoming {
     deadline: Instant,
     ended: bool,
     failed: Option<BodyError>,
+    progress: Option<Arc<Progress>>,
 }
 
 impl Incoming {
     pub fn new(body: Body, limit: usize) -> Self {
         let deadline = Instant::now() + DEADLINE;
-        Self { stream: body.into_data_stream(), left: limit, deadline, ended: false, failed: None }
+        let stream = body.into_data_stream();
+        Self { stream, left: limit, deadline, ended: false, failed: None, progress: None }
+    }
+
+    /// From now on, what comes is reported, and whoever hears of it may end it.
+    pub fn report_to(&mut self, progress: Arc<Progress>) {
+        self.progress = Some(progress);
     }
 
     /// The next part; `None` at the end. After an error it stays that error.
@@ -71,7 +123,18 @@ impl Incoming {
             return Err(failed);
         }
         let until = self.deadline.min(Instant::now() + IDLE);
-        match timeout_at(until, self.stream.next()).await {
+        let next = timeout_at(until, self.stream.next());
+        let next = match &self.progress {
+            Some(progress) => match progress.cancelled.run_until_cancelled(next).await {
+                Some(next) => next,
+                None => return Err(self.fail(BodyError::TooSlow)),
+            },
+            None => next.await,
+        };
+        if let (Some(progress), Ok(Some(Ok(bytes)))) = (&self.progress, &next) {
+            progress.received(bytes.len());
+        }
+        match next {
             Ok(None) => {
                 self.ended = true;
                 Ok(None)

@@ -107,6 +107,7 @@ fn malformed(error: multer::Error) -> Error {
 
 fn unread(error: BodyError) -> Error {
     let message = match error {
+        BodyError::TooSlow => return Error::Busy,
         BodyError::TooLarge => pictures::TOO_LARGE,
         BodyError::Incomplete => pictures::INCOMPLETE,
     };

@@ -234,7 +234,7 @@ impl Files {
             return Err(Error::InUse);
         }
         if let Err(error) = self.delete(tenant, id, &Place::ALL).await {
-            tracing::warn!(error = %registry::chain(&error), tenant = tenant.id(), file = %id, "a removed file will be deleted later");
+            tracing::warn!(error = %registry::chain(&error), file = %id, "a removed file will be deleted later");
         }
         Ok(())
     }
@@ -256,9 +256,9 @@ impl Files {
         self.put_picture(tenant, before, Some(new), |made| photos::set(tenant, editor, whose, made)).await
     }
 
-    /// Whether the church may have one more picture.
-    async fn need_quota(&self, tenant: &Tenant, viewer: &Viewer) -> Result<()> {
-        let usage = files::usage(tenant, viewer).await?;
+    /// Whether the church may have one more picture, in the place of `before`.
+    async fn need_quota(&self, tenant: &Tenant, viewer: &Viewer, before: Option<Uuid>) -> Result<()> {
+        let usage = files::usage_without(tenant, viewer, before).await?;
         self.quota.has_room(usage).then_some(()).ok_or(Error::QuotaExceeded(self.quota))
     }
 

@@ -86,7 +86,7 @@ async fn change(
 ) -> Result<Flash> {
     let (files, tenant) = (&state.files, &office.tenant);
     let editor = office.admin.editor()?;
-    photos::of_changeable(tenant, &editor, whose).await?;
+    let before = photos::of_changeable(tenant, &editor, whose).await?;
     if !form::is_multipart(headers) {
         form::read_removal(incoming).await?;
         files.remove_picture(tenant, &editor, whose).await?;
@@ -94,7 +94,8 @@ async fn change(
     }
     let mut slot = files.slots.acquire(tenant.id()).await.ok_or(Error::Busy)?;
     files.need_room(form::LARGEST_FORM as u64)?;
-    files.need_quota(tenant, editor.viewer()).await?;
+    files.need_quota(tenant, editor.viewer(), before).await?;
+    incoming.report_to(slot.progress());
     let sent = form::read_picture(&files.storage, headers, incoming).await?;
     slot.received();
     files.set_picture(tenant, &editor, whose, sent).await?;

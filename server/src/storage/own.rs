@@ -129,6 +129,8 @@ const NOT_OURS: Refusal = Refusal(StatusCode::FORBIDDEN, "This address was not g
 pub struct Refusal(StatusCode, &'static str);
 
 const GONE: Refusal = Refusal(StatusCode::NOT_FOUND, "This file is not here any more.");
+const BUSY: Refusal =
+    Refusal(StatusCode::TOO_MANY_REQUESTS, "Too many uploads at a time. Wait for the others to finish.");
 const TOO_EARLY: Refusal = Refusal(StatusCode::BAD_REQUEST, "It ended too early.");
 
 impl IntoResponse for Refusal {
@@ -235,15 +237,14 @@ async fn receive(
     if file.stored_at.is_some() {
         return Err(Refusal(StatusCode::CONFLICT, "This file was uploaded already. Promise a new one."));
     }
-    let busy =
-        Refusal(StatusCode::TOO_MANY_REQUESTS, "Too many uploads at a time. Wait for the others to finish.");
-    let _slot = state.files.upload_slot(tenant_id.as_str()).await.ok_or(busy)?;
+    let mut slot = state.files.upload_slot(tenant_id.as_str()).await.ok_or(BUSY)?;
     if !state.files.storage.has_room(promised) {
         return Err(Refusal(
             StatusCode::INSUFFICIENT_STORAGE,
             "Files cannot be stored right now. Try again later.",
         ));
     }
+    incoming.report_to(slot.progress());
     write(&state.files.storage, key, promised, incoming).await
 }
 
@@ -264,6 +265,10 @@ async fn write(storage: &Storage, key: &str, promised: u64, incoming: &mut Incom
             Ok(None) | Err(BodyError::Incomplete) => {
                 let _ = file.abort().await;
                 return Err(TOO_EARLY);
+            }
+            Err(BodyError::TooSlow) => {
+                let _ = file.abort().await;
+                return Err(BUSY);
             }
             Err(BodyError::TooLarge) => {
                 let _ = file.abort().await;

@@ -104,7 +104,7 @@ pub async fn add(
     .execute(&mut *tx)
     .await?;
     if done.rows_affected() == 1 {
-        if !quota.allows(count(&mut tx).await?) {
+        if !quota.allows(count(&mut tx, None).await?) {
             return Ok(false);
         }
         audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(promise)).await?;
@@ -115,13 +115,23 @@ pub async fn add(
 
 /// How much of its quota the church uses.
 pub async fn usage(tenant: &Tenant, viewer: &Viewer) -> Result<Usage> {
-    count(&mut *tenant.read(viewer).await?).await
+    count(&mut *tenant.read(viewer).await?, None).await
 }
 
-async fn count(connection: &mut PgConnection) -> Result<Usage> {
+/// How much of its quota the church uses without the picture of a record, unless another record has the same one.
+pub async fn usage_without(tenant: &Tenant, viewer: &Viewer, picture: Option<Uuid>) -> Result<Usage> {
+    count(&mut *tenant.read(viewer).await?, picture).await
+}
+
+async fn count(connection: &mut PgConnection, except: Option<Uuid>) -> Result<Usage> {
     Ok(sqlx::query_as!(
         Usage,
-        r#"select count(*) as "files!", coalesce(sum(size), 0)::bigint as "bytes!" from files"#
+        r#"select count(*) as "files!", coalesce(sum(size), 0)::bigint as "bytes!"
+             from files f
+            where $1::uuid is null or f.id <> $1
+               or (select count(*) from members where photo_id = $1)
+                  + (select count(*) from branches where picture_id = $1) > 1"#,
+        except,
     )
     .fetch_one(connection)
     .await?)

@@ -32,6 +32,7 @@ mod once;
 mod outages;
 mod pools;
 mod provisioning;
+mod quotas;
 mod ready;
 mod restore;
 mod roles;
