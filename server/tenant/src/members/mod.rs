@@ -139,12 +139,11 @@ pub struct Slice {
     pub limit: i64,
 }
 
+/// The branch is of no church or of another one, or archived.
+const NO_SUCH_BRANCH: &str = "Choose one of your branches.";
+
 const RULES: &[Rule] = &[
-    Rule {
-        constraint: "members_branch_id_fkey",
-        field: "branch_id",
-        message: "Choose one of your branches.",
-    },
+    Rule { constraint: "members_branch_id_fkey", field: "branch_id", message: NO_SUCH_BRANCH },
     Rule {
         constraint: "members_status_id_fkey",
         field: "status_id",
@@ -173,6 +172,8 @@ pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) 
     if !queries::save(&mut tx, id, details, false).await.map_err(explained(RULES))? {
         return Ok(());
     }
+    // After the insert: a repeated request is answered as before, even if the branch was archived in between.
+    queries::require_open_branch(&mut tx, details.branch_id).await?;
     if !details.tags.is_empty() {
         tags::give(&mut tx, editor, id, &details.tags).await?;
     }
@@ -211,6 +212,10 @@ pub async fn change_pictured(
     // Saved twice with the same content, by two presses of a button, it is not somebody else's change.
     if before.details != details || !matches!(picture, photos::Change::Stays) {
         unless_changed(seen, before.updated_at)?;
+    }
+    // A member of an archived branch may stay there.
+    if before.details.branch_id != details.branch_id {
+        queries::require_open_branch(&mut tx, details.branch_id).await?;
     }
     // What is saved without a change is not written: the version stays, and the log says nothing.
     if before.details != details {

@@ -212,6 +212,14 @@ pub async fn lock(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
     find(connection, viewer, id).await
 }
 
+/// Rejects a branch that is archived or unknown; it is not archived before this transaction ends.
+pub async fn require_open_branch(connection: &mut PgConnection, id: Uuid) -> Result<()> {
+    let open = sqlx::query!("select id from branches where id = $1 and archived_at is null for share", id)
+        .fetch_optional(connection)
+        .await?;
+    open.map(drop).ok_or(Error::Rejected { field: "branch_id", message: super::NO_SUCH_BRANCH })
+}
+
 /// Adds the member, or writes over the one with this id if that is meant. True when something was written.
 pub async fn save(
     connection: &mut PgConnection,

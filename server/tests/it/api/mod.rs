@@ -1,6 +1,7 @@
 //! The JSON API.
 
 mod access;
+mod archived;
 mod curl;
 mod files;
 mod limits;
