@@ -3,11 +3,15 @@ use axum::{extract::State, http::StatusCode};
 use identity::Identity;
 use registry::{Registry, tenants};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// The process lives.
 pub async fn live() -> &'static str {
     "ok"
 }
+
+/// Deadline of the registry's answer. A pool waits longer, and a load balancer must hear of an outage at once.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether requests should be sent here: the registry answers, the process has connections to churches, and it is not
 /// about to stop.
@@ -18,13 +22,14 @@ pub async fn ready(State(state): State<AppState>) -> (StatusCode, &'static str) 
     if state.identity.connection_limit() == 0 {
         return (StatusCode::SERVICE_UNAVAILABLE, "waiting for a share of the connection budget");
     }
-    match state.registry.ping().await {
-        Ok(()) => (StatusCode::OK, "ok"),
-        Err(error) => {
+    match timeout(READY_TIMEOUT, state.registry.ping()).await {
+        Ok(Ok(())) => return (StatusCode::OK, "ok"),
+        Ok(Err(error)) => {
             tracing::warn!(error = %registry::chain(&error), "not ready: the registry does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "the registry does not answer")
         }
+        Err(_) => tracing::warn!("not ready: the registry takes too long to answer"),
     }
+    (StatusCode::SERVICE_UNAVAILABLE, "the registry does not answer")
 }
 
 /// How often some tenant's database is asked whether it answers.

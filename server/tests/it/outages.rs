@@ -2,7 +2,7 @@
 
 use crate::{
     chaos::postgres::{Postgres, Shutdown},
-    harness::{Browser, Church, Program, Registry, TestServer},
+    harness::{Browser, Church, Program, Proxy, Registry, TestServer},
 };
 use std::time::{Duration, Instant};
 
@@ -69,4 +69,21 @@ async fn a_primary_that_is_down_is_seen_in_the_metrics() {
     becomes("vestry_registry_up", 1.0).await;
     server.running.stop().await.expect("it stops in order");
     postgres.stop().await;
+}
+
+/// A load balancer has to know at once; the registry's pool would wait for seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_does_not_answer_is_told_of_within_two_seconds() {
+    let (registry, proxy) = (Registry::create().await, Proxy::start().await);
+    let server = TestServer::on(&proxy.before(&registry)).await;
+    let browser = server.browser();
+    crate::faults::answers(&browser, "/readyz", 200).await;
+    // The one that it asks for, as PostgreSQL sends it.
+    proxy.hold("\0\0\0\u{4}\0\0\0\u{1}");
+    let asked = Instant::now();
+    let page = browser.get("/readyz").await.expect(503);
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    assert_eq!(page.html, "the registry does not answer");
+    proxy.release();
+    crate::faults::answers(&browser, "/readyz", 200).await;
 }
