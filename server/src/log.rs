@@ -3,11 +3,23 @@
 use crate::config::Log;
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
+    fmt,
     io::IsTerminal,
     net::SocketAddr,
     panic::PanicHookInfo,
 };
-use tracing_subscriber::EnvFilter;
+use tracing::{
+    field::{Field, Visit},
+    span::Record,
+};
+use tracing_subscriber::{
+    EnvFilter,
+    field::RecordFields,
+    fmt::{
+        FormatFields, FormattedFields,
+        format::{DefaultFields, Writer},
+    },
+};
 
 /// What `RUST_LOG` is when it is not set.
 const DEFAULT: &str = "info";
@@ -26,12 +38,45 @@ pub fn init(format: Log) {
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     match format {
-        Log::Text => log.init(),
+        Log::Text => log.fmt_fields(SpanFields::default()).init(),
         Log::Json => log.json().flatten_event(true).with_span_list(false).init(),
     }
     std::panic::set_hook(Box::new(log_panic));
     if let Some(error) = error {
         tracing::warn!(error, "RUST_LOG cannot be read: {DEFAULT} is logged");
+    }
+}
+
+/// Formats the fields of a span, each value once: several places of a request record the same tenant.
+#[derive(Default)]
+struct SpanFields(DefaultFields);
+
+impl<'writer> FormatFields<'writer> for SpanFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
+        self.0.format_fields(writer, fields)
+    }
+
+    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        let mut recorded = Recorded { text: &current.fields, is_new: false };
+        fields.record(&mut recorded);
+        if !recorded.is_new {
+            return Ok(());
+        }
+        if !current.fields.is_empty() {
+            current.fields.push(' ');
+        }
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+struct Recorded<'a> {
+    text: &'a str,
+    is_new: bool,
+}
+
+impl Visit for Recorded<'_> {
+    fn record_debug(&mut self, _: &Field, value: &dyn fmt::Debug) {
+        self.is_new |= !self.text.contains(&format!("{value:?}"));
     }
 }
 

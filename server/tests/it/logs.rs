@@ -242,3 +242,26 @@ async fn a_church_whose_tables_are_newer_is_told_so() {
     assert_eq!(page.text("h1"), "Vestry is being updated");
     program.get("/api/members").await.problem(503, "newer-schema");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_text_names_its_church_once() {
+    let registry = Registry::create().await;
+    let process = Process::configured(&registry, |command| {
+        command.env_remove("RUST_LOG").env_remove("VESTRY_LOG");
+    })
+    .await;
+    let (browser, _) = open(&process).await;
+    let tenant: String = registry.db().await.one("select id from tenants").await;
+    let page = browser.get("/members/new").await.expect(200);
+    let status = page.attribute("#status_id option:nth-child(3)", "value").expect("a status");
+    let fields = [("first_name", "Naomi"), ("branch_id", &page.value("branch_id")), ("status_id", &status)];
+    let added = browser.post("/members/new", &fields).await;
+    // Who is signed in is looked up twice: before the picture is read, and for the page.
+    let photo = browser.post(&format!("{}/photo", added.location()), &[("remove", "1")]).await;
+    for page in [&page, &added, &photo] {
+        let id = page.header("x-request-id");
+        let line = process.logs(|line| line.contains("answered") && line.contains(id)).await;
+        assert_eq!(line.matches(&tenant).count(), 1, "{line}");
+        assert_eq!(line.matches("tenant=").count(), 1, "{line}");
+    }
+}
