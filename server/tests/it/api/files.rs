@@ -185,3 +185,22 @@ async fn files_are_listed_and_removed() {
     let newest = program.get("/api/files?limit=1").await.expect(200).body["items"][0].clone();
     assert_eq!((&newest["isPicture"], &newest["expiresAt"]), (&json!(true), &Value::Null));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_kept_in_one_spelling() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let program = Program::log_in(&server, &church.email).await;
+    // As macOS writes it, and as everybody else does.
+    for name in ["Cafe\u{301}.txt", "Caf\u{E9}.txt"] {
+        let new = json!({ "name": name, "contentType": "text/plain", "size": 5 });
+        let promised = program.post("/api/files", new).await.expect(201);
+        assert_eq!(upload(&promised.body, "hello").await, StatusCode::OK);
+        let listed = program.get("/api/files?limit=1").await.expect(200).body;
+        assert_eq!(listed["items"][0]["name"], "Caf\u{E9}.txt");
+        let found = program.get(promised.header("location")).await.expect(200);
+        let fetched = client().get(found.text("downloadUrl")).send().await.expect("an answer");
+        let disposition = fetched.headers()["content-disposition"].to_str().expect("ASCII").to_owned();
+        assert!(disposition.contains("Caf%C3%A9.txt"), "{disposition}");
+    }
+}

@@ -1,5 +1,5 @@
 use super::{add_member, new_member};
-use crate::harness::{Church, Program, TestServer};
+use crate::harness::{Church, Db, Program, TestServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -210,4 +210,52 @@ async fn branches_are_added_changed_and_archived() {
     program.delete(&other).await.expect(204);
     let list = program.get("/api/branches").await.expect(200).body;
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_overtaken_again_and_again_is_made_all_the_same() {
+    const OVERTAKEN: usize = 10;
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let program = Program::log_in(&server, &church.email).await;
+    let (at, _) = add_member(&program, "Naomi").await;
+    let mut watcher = Db::open("postgres").await;
+    let mut waiting = async |number: usize| {
+        let locks = format!(
+            "select count(distinct pid) = {number} from pg_locks join pg_stat_activity using (pid)
+              where datname = '{}' and not granted",
+            church.database
+        );
+        watcher.until(&locks).await;
+    };
+    let write = |n: usize| {
+        let mut db = Box::pin(church.db());
+        async move {
+            let mut db = db.as_mut().await;
+            db.run(&format!("begin; update members set notes = '{n}', updated_at = clock_timestamp()")).await;
+            db
+        }
+    };
+    // Each writer holds the row until the request waits for it, and the next writer behind the request.
+    let mut holder = write(0).await;
+    let change = {
+        let (program, at) = (program.clone(), at.clone());
+        tokio::spawn(async move { program.patch(&at, json!({ "email": "naomi@example.org" })).await })
+    };
+    for n in 1..=OVERTAKEN {
+        waiting(1).await;
+        let (next, ()) = tokio::join!(write(n), async {
+            waiting(2).await;
+            holder.run("commit").await;
+        });
+        holder = next;
+    }
+    waiting(1).await;
+    holder.run("commit").await;
+    let said = change.await.expect("it is answered").expect(200);
+    assert_eq!(
+        (said.text("email"), said.text("notes")),
+        ("naomi@example.org", "10"),
+        "on top of all of them"
+    );
 }

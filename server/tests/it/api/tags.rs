@@ -264,3 +264,38 @@ async fn of_many_who_make_the_last_tag_at_once_one_does() {
     assert_eq!(db.one::<i64>("select count(*) from tags").await, 500);
     assert_eq!(db.one::<i64>("select count(*) from members").await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joiners_that_nobody_sees_make_no_other_tag() {
+    let server = TestServer::start().await;
+    let church = Church::open(&server, "Grace Chapel").await;
+    let program = Program::log_in(&server, &church.email).await;
+    let spelled =
+        json!(["Choir", "Cho\u{200D}ir", "Ch\u{200C}oir", "Choir\u{200D}", "\u{200C}Choir", "Choir\u{FE0F}"]);
+    let at = tagged(&program, "Naomi", spelled).await;
+    assert_eq!(program.get(&at).await.expect(200).body["tags"], json!(["Choir"]));
+    tagged(&program, "Ruth", json!(["cho\u{200D}ir"])).await;
+    let page = church.browser.get("/members/new").await.expect(200);
+    let (branch, status) =
+        (page.value("branch_id"), page.attribute("#status_id option:nth-child(3)", "value"));
+    let fields = [
+        ("first_name", "Lydia"),
+        ("branch_id", branch.as_str()),
+        ("status_id", status.as_deref().expect("a status")),
+        ("new_tags", "Choi\u{200D}r"),
+    ];
+    church.browser.post("/members/new", &fields).await.location();
+    let mut db = church.db().await;
+    assert_eq!(db.one::<String>("select string_agg(name, ',') from tags").await, "Choir");
+    assert_eq!(first_names(&program, "tag=Cho%E2%80%8Dir").await, ["Naomi", "Ruth", "Lydia"]);
+    let list = church.browser.get("/members?tag=Choir%E2%80%8C").await.expect(200);
+    assert_eq!(list.text(".head p"), "3 people found");
+
+    tagged(&program, "Agnes", json!(["Ushers"])).await;
+    let ushers = address(&program, "Ushers").await;
+    let said = program.patch(&ushers, json!({ "name": "Ch\u{200D}oir" })).await.problem(422, "invalid");
+    assert_eq!(said.why("name"), "Another tag has this name.");
+    // Inside a word of another script a joiner is a letter.
+    tagged(&program, "Maryam", json!(["نمی\u{200C}دانم", "نمیدانم"])).await;
+    assert_eq!(db.one::<i64>("select count(*) from tags").await, 4);
+}

@@ -31,9 +31,26 @@ impl Other {
         self.stop().await;
     }
 
+    /// Another server with the same data, as after the restore of a base backup. Both run.
+    pub async fn copy(&mut self) -> Self {
+        self.stop().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).expect("ours");
+        let (from, to) = (self.folder.path().join("postgres"), folder.path().join("postgres"));
+        let copied = tokio::process::Command::new("cp").arg("-a").arg(from).arg(to).status().await;
+        assert!(copied.expect("cp").success());
+        let mut copy = Self { cluster: None, folder };
+        tokio::join!(self.run(), copy.run());
+        copy
+    }
+
     pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    pub fn url_of(&self, database: &str) -> String {
         let cluster = self.cluster.as_ref().expect("it runs");
         let host = cluster.socket_dir().to_str().expect("a path").replace('/', "%2F");
-        format!("postgres://vestry:throwaway@{host}:{}/postgres", cluster.port())
+        format!("postgres://vestry:throwaway@{host}:{}/{database}", cluster.port())
     }
 }
