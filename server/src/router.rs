@@ -154,9 +154,7 @@ where
 async fn never_empty(request: Request, next: Next) -> Response {
     let is_leaving = request.uri().path() == "/signout";
     let mut response = next.run(request).await;
-    if !is_leaving {
-        keep_session(response.headers_mut());
-    }
+    mend_removals(response.headers_mut(), is_leaving);
     let is_empty = response.body().size_hint().exact() == Some(0);
     if response.status() != StatusCode::INTERNAL_SERVER_ERROR || !is_empty {
         return response;
@@ -167,7 +165,10 @@ async fn never_empty(request: Request, next: Next) -> Response {
 
 /// The session layer takes away the cookie of a session that is not there any more. A request from before somebody
 /// signed in, such as a button pressed twice, may be answered after that: it would take away the new session's.
-fn keep_session(headers: &mut HeaderMap) {
+///
+/// Signing out takes it away, with the attributes that the session layer leaves out: browsers ignore a cookie whose name
+/// begins with `__Host-` unless it is `Secure`.
+fn mend_removals(headers: &mut HeaderMap, is_leaving: bool) {
     let takes_away = |value: &HeaderValue| {
         let value = value.as_bytes();
         value.starts_with(b"vestry=;") || value.starts_with(b"__Host-vestry=;")
@@ -177,9 +178,19 @@ fn keep_session(headers: &mut HeaderMap) {
     }
     let all: Vec<_> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
     headers.remove(header::SET_COOKIE);
-    for value in all.into_iter().filter(|value| !takes_away(value)) {
-        headers.append(header::SET_COOKIE, value);
+    for value in all {
+        match takes_away(&value) {
+            false => drop(headers.append(header::SET_COOKIE, value)),
+            true if is_leaving => drop(headers.append(header::SET_COOKIE, with_attributes(value))),
+            true => {}
+        }
     }
+}
+
+fn with_attributes(removal: HeaderValue) -> HeaderValue {
+    let secure = if removal.as_bytes().starts_with(b"__Host-") { "; Secure" } else { "" };
+    let text = removal.to_str().map(|text| format!("{text}; HttpOnly; SameSite=Lax{secure}"));
+    text.ok().and_then(|text| HeaderValue::try_from(text).ok()).unwrap_or(removal)
 }
 
 /// A form of another site is refused. Browsers say where a form comes from; whoever says nothing is
