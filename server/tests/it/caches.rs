@@ -1,48 +1,7 @@
 //! What a process keeps in memory, when the answer of the registry comes late: after the notification that it is stale.
 
-use crate::harness::{Church, Db, Proxy, Registry, TestServer};
-use registry::changes::{Change, Subscription};
-
-/// A process that gets the registry's answers late, and one that does not, with a church.
-struct Late {
-    proxy: Proxy,
-    slow: TestServer,
-    church: Church,
-    changes: Subscription,
-}
-
-impl Late {
-    async fn start() -> Self {
-        let (registry, proxy) = (Registry::create().await, Proxy::start().await);
-        let slow = TestServer::on(&proxy.before(&registry)).await;
-        let fast = TestServer::on(&registry).await;
-        let church = Church::open(&fast, "Grace Chapel").await;
-        // Whatever a first visit of the day writes into the session is written.
-        church.browser.get("/members").await.expect(200);
-        let changes = slow.running.installation.changes.subscribe();
-        Self { proxy, slow, church, changes }
-    }
-
-    /// Changes the registry, and waits until the slow process has heard of it.
-    async fn change(&mut self, sql: &str, heard: impl Fn(&Change) -> bool) {
-        self.slow.db().await.run(sql).await;
-        while !heard(&self.changes.next().await.expect("it listens")) {}
-    }
-
-    async fn change_tenant(&mut self, sql: &str) {
-        let id = self.church.tenant_id.clone();
-        self.change(sql, |change| *change == Change::Tenant(id.clone())).await;
-    }
-
-    /// Somebody asks for a page; the slow process has asked the registry about the church, and waits for the answer.
-    async fn visit_in_between(&mut self) -> tokio::task::JoinHandle<()> {
-        let browser = self.church.browser.at(self.slow.addr());
-        self.proxy.hold(&self.church.tenant_id);
-        let visit = tokio::spawn(async move { drop(browser.get("/members").await) });
-        self.proxy.holds().await;
-        visit
-    }
-}
+use crate::harness::{Db, Late};
+use registry::changes::Change;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspension_between_a_query_and_its_answer_takes_effect_at_once() {

@@ -2,51 +2,18 @@
 
 use crate::{
     chaos::postgres::Postgres,
-    harness::{Browser, Registry, TestServer, command, printed, programs, sign_up, watch},
+    harness::{Installation, TestServer, command, open_church, printed, programs},
 };
 use server::{doctor, provisioning::Template};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
-/// An installation on a PostgreSQL of its own, with a church.
-struct Installation {
-    postgres: Postgres,
-    registry: Registry,
-    server: TestServer,
-    browser: Browser,
-    church: String,
-}
-
-impl Installation {
-    async fn start() -> Self {
-        let postgres = Postgres::start().await;
-        let registry =
-            Registry { database: "vestry_registry".into(), url: postgres.url(), secret: "0".repeat(32) };
-        let server = TestServer::on(&registry).await;
-        let browser = open_church(&server, "ruth@example.org").await;
-        let church = one(&postgres, "vestry_registry", "select database_name from tenants").await;
-        Self { postgres, registry, server, browser, church }
-    }
-
-    async fn template(&self) -> String {
-        let state = format!(
-            "select oid || ' ' || datallowconn from pg_database where datname = '{}'",
-            Template::name("vestry")
-        );
-        one(&self.postgres, "postgres", &state).await
-    }
-
-    async fn stop(self) {
-        self.server.running.stop().await.expect("it stops in order");
-        self.postgres.stop().await;
-    }
-}
-
-async fn open_church(server: &TestServer, email: &str) -> Browser {
-    let browser = server.browser();
-    let opening = sign_up(&browser, "Grace Chapel", email).await;
-    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
-    browser.post(&opening, &[("enter", "1")]).await.location();
-    browser
+/// The identity of the template, and whether it lets somebody in.
+async fn template(own: &Installation) -> String {
+    let state = format!(
+        "select oid || ' ' || datallowconn from pg_database where datname = '{}'",
+        Template::name("vestry")
+    );
+    one(&own.postgres, "postgres", &state).await
 }
 
 async fn one(postgres: &Postgres, database: &str, sql: &str) -> String {
@@ -94,14 +61,14 @@ async fn doctor_looks_at_the_databases_of_its_own_installation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_script_closes_what_all_share_then_restricts_templates_then_churches() {
     let own = Installation::start().await;
-    let template = Template::name("vestry");
+    let name = Template::name("vestry");
     let script = command(&own.registry, &["doctor", "--sql"]).await.expect("it prints");
     let parts = [
         "revoke connect, temporary on database postgres, template1 from public".to_owned(),
-        format!("alter database {template} with allow_connections true"),
-        format!("\\connect {template}\n"),
+        format!("alter database {name} with allow_connections true"),
+        format!("\\connect {name}\n"),
         "revoke execute on function".to_owned(),
-        format!("alter database {template} with allow_connections false"),
+        format!("alter database {name} with allow_connections false"),
         format!("\\connect {}\n", own.church),
     ];
     let mut at = 0;
@@ -114,16 +81,16 @@ async fn the_script_closes_what_all_share_then_restricts_templates_then_churches
     let file = folder.path().join("script.sql");
     std::fs::write(&file, &script).expect("written");
     let (psql, file) = (programs().join("psql"), file.display().to_string());
-    let before = own.template().await;
+    let before = template(&own).await;
     // May be repeated.
     for _ in 0..2 {
         own.postgres
             .program(psql.to_str().expect("a path"), &["-X", "-q", "-d", "postgres", "-f", &file])
             .await;
     }
-    assert_eq!(own.template().await, before, "nobody connects to the template afterwards");
+    assert_eq!(template(&own).await, before, "nobody connects to the template afterwards");
     // What is made from the template is restricted as well.
-    open_church(&own.server, "naomi@example.org").await;
+    open_church(&own.server, "Hope Church", "naomi@example.org").await;
     let findings = own.server.running.installation.servers.findings(4, 1).await;
     assert_eq!(findings, Vec::<String>::new());
     own.browser.get("/members").await.expect(200);
@@ -134,13 +101,13 @@ async fn the_script_closes_what_all_share_then_restricts_templates_then_churches
 #[tokio::test(flavor = "multi_thread")]
 async fn a_template_that_lets_somebody_in_is_not_built_again() {
     let own = Installation::start().await;
-    let template = Template::name("vestry");
-    own.postgres.run(&format!("alter database {template} with allow_connections true")).await;
-    let before = own.template().await;
+    let name = Template::name("vestry");
+    own.postgres.run(&format!("alter database {name} with allow_connections true")).await;
+    let before = template(&own).await;
     let next = TestServer::on(&own.registry).await;
-    open_church(&next, "naomi@example.org").await;
-    open_church(&own.server, "lydia@example.org").await;
-    assert_eq!(own.template().await, before);
+    open_church(&next, "Hope Church", "naomi@example.org").await;
+    open_church(&own.server, "Hope Church", "lydia@example.org").await;
+    assert_eq!(template(&own).await, before);
     next.running.stop().await.expect("it stops in order");
     own.stop().await;
 }

@@ -7,7 +7,9 @@ use crate::{
         fleet::Kind,
         postgres::{Postgres, Shutdown},
     },
-    harness::{Browser, Church, Db, PASSWORD, Process, Program, Registry, TestServer, sign_up, watch},
+    harness::{
+        Browser, Church, Db, Installation, PASSWORD, Process, Program, Registry, TestServer, sign_up, watch,
+    },
 };
 use futures::future::join_all;
 use sqlx::{ConnectOptions, PgConnection};
@@ -76,16 +78,8 @@ pub async fn answers(browser: &Browser, path: &str, status: u16) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_others_have_taken_every_connection_the_answer_is_to_come_back_later() {
-    let mut postgres = Postgres::start().await;
-    postgres.run("alter system set max_connections = 40").await;
-    postgres.restart(Shutdown::Fast).await;
-    let registry =
-        Registry { database: "vestry_registry".into(), url: postgres.url(), secret: "0".repeat(32) };
-    let server = TestServer::on(&registry).await;
-    let browser = server.browser();
-    let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
-    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
-    browser.post(&opening, &[("enter", "1")]).await.location();
+    let Installation { postgres, registry, server, browser, opening, .. } =
+        Installation::with_settings(&["max_connections = 40"]).await;
     browser.get("/members").await.expect(200);
 
     // Another server knows nobody yet.
@@ -97,11 +91,11 @@ async fn when_others_have_taken_every_connection_the_answer_is_to_come_back_late
     taken.extend(take_all(&postgres).await);
     let ways = ["/members", "/", "/members/new", "/signup", "/signin", &opening];
     let pages = ways.iter().flat_map(|way| [browser.get(way), elsewhere.get(way)]);
-    for page in join_all(pages).await {
+    for (n, page) in join_all(pages).await.into_iter().enumerate() {
         match page.status.as_u16() {
             200 => {}
             503 => assert_eq!(page.header("retry-after"), "5"),
-            _ => panic!("{}", page.words()),
+            _ => panic!("{} {} {}", ways[n / 2], page.header("location"), page.words()),
         }
     }
     drop(taken);

@@ -1,5 +1,4 @@
-use crate::harness::{Church, Db, TestServer, cluster};
-use identity::Secret;
+use crate::harness::{Church, Db, TestServer, cluster, enter};
 use server::config::Isolation;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -45,21 +44,10 @@ async fn two_churches(server: &TestServer) -> (Church, Church, String) {
     (ours, theirs, member)
 }
 
-/// As a tenant's own role, with the password derived from the installation's secret.
-async fn as_tenant(server: &TestServer, tenant_id: &str, database: &str) -> sqlx::Result<PgConnection> {
-    let secret = Secret::new(server.registry.secret.as_bytes()).expect("long enough");
-    let options = cluster()
-        .clone()
-        .username(&format!("tenant_{tenant_id}"))
-        .password(&secret.tenant_roles().password(tenant_id, 1))
-        .database(database);
-    PgConnection::connect_with(&options).await
-}
-
 async fn postgresql_itself_keeps_a_tenants_role_in_its_own_place(isolation: Isolation) {
     let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let (ours, theirs, _) = two_churches(&server).await;
-    let mut role = as_tenant(&server, &ours.tenant_id, &ours.database).await.expect("its own place opens");
+    let mut role = enter(&server, &ours, &ours.database).await.expect("its own place opens");
     let template = server::provisioning::Template::name("vestry");
     let mut closed = vec![server.registry.database.as_str(), "postgres", "template1", &template];
     match isolation {
@@ -84,7 +72,7 @@ async fn postgresql_itself_keeps_a_tenants_role_in_its_own_place(isolation: Isol
         }
     }
     for database in closed {
-        let refused = as_tenant(&server, &ours.tenant_id, database).await.err();
+        let refused = enter(&server, &ours, database).await.err();
         let code =
             refused.and_then(|error| error.into_database_error()?.code().map(|code| code.into_owned()));
         // 42501: no privilege to connect. 55000: nobody may connect to a template.
@@ -99,8 +87,7 @@ async fn a_tenants_role_owns_nothing_and_changes_no_table(isolation: Isolation) 
     let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let church = Church::open(&server, "Grace Chapel").await;
     let own = format!("tenant_{}", church.tenant_id);
-    let mut role =
-        as_tenant(&server, &church.tenant_id, &church.database).await.expect("its own place opens");
+    let mut role = enter(&server, &church, &church.database).await.expect("its own place opens");
     for forbidden in [
         "create table x (i integer)",
         "create table public.x (i integer)",

@@ -1,42 +1,4 @@
-use crate::harness::{Church, TestServer};
-
-struct Office {
-    _server: TestServer,
-    church: Church,
-    branch: String,
-    status: String,
-}
-
-impl Office {
-    async fn open() -> Self {
-        let server = TestServer::start().await;
-        let church = Church::open(&server, "Grace Chapel").await;
-        let mut db = church.db().await;
-        let branch: uuid::Uuid = db.one("select id from branches").await;
-        let status: uuid::Uuid = db.one("select id from member_statuses where kind = 'member'").await;
-        Self { _server: server, church, branch: branch.to_string(), status: status.to_string() }
-    }
-
-    /// The fields that every member has, with others in their place or beside them.
-    fn with<'a>(&'a self, fields: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        let plain = [
-            ("first_name", "Naomi"),
-            ("last_name", "Achieng"),
-            ("branch_id", self.branch.as_str()),
-            ("status_id", self.status.as_str()),
-        ];
-        let given: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
-        plain.into_iter().filter(|(name, _)| !given.contains(name)).chain(fields.iter().copied()).collect()
-    }
-
-    async fn add(&self, fields: &[(&str, &str)]) -> String {
-        self.church.browser.post("/members/new", &self.with(fields)).await.location().to_owned()
-    }
-
-    async fn names(&self, query: &str) -> Vec<String> {
-        self.church.browser.get(&format!("/members?{query}")).await.expect(200).all("tbody .name a")
-    }
-}
+use crate::harness::Office;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_is_added_shown_and_changed() {

@@ -1,49 +1,8 @@
 //! Names as people write and search them: one of them, any script, any keyboard.
 
-use crate::harness::{Church, Page, Program, TestServer};
+use crate::harness::{Office, TestServer};
 use chrono::{Days, NaiveDate, Utc};
 use serde_json::{Value, json};
-
-struct Office {
-    server: TestServer,
-    church: Church,
-    program: Program,
-    branch: String,
-    status: String,
-}
-
-impl Office {
-    async fn open() -> Self {
-        let server = TestServer::start().await;
-        let church = Church::open(&server, "Grace Chapel").await;
-        let program = Program::log_in(&server, &church.email).await;
-        let mut db = church.db().await;
-        let branch: uuid::Uuid = db.one("select id from branches").await;
-        let status: uuid::Uuid = db.one("select id from member_statuses where kind = 'member'").await;
-        Self { server, church, program, branch: branch.to_string(), status: status.to_string() }
-    }
-
-    /// Posts the form that adds a member.
-    async fn post(&self, fields: &[(&str, &str)]) -> Page {
-        let mut all = vec![("branch_id", self.branch.as_str()), ("status_id", self.status.as_str())];
-        all.extend(fields);
-        self.church.browser.post("/members/new", &all).await
-    }
-
-    fn json(&self, mut fields: Value) -> Value {
-        fields["branchId"] = json!(self.branch);
-        fields["statusId"] = json!(self.status);
-        fields
-    }
-
-    /// How many are found on the page and by the API.
-    async fn found(&self, search: &str) -> (usize, usize) {
-        let query = serde_urlencoded::to_string([("search", search)]).expect("a query");
-        let page = self.church.browser.get(&format!("/members?{query}")).await.expect(200);
-        let api = self.program.get(&format!("/api/members?{query}")).await.expect(200);
-        (page.all("tbody .name a").len(), api.body["items"].as_array().map_or(0, Vec::len))
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn members_are_found_as_they_are_shown_and_as_people_can_type() {

@@ -4,6 +4,7 @@ use crate::harness::{
 };
 use ring::hmac;
 use serde_json::{Value, json};
+use server::config::Config;
 use std::time::{Duration, Instant};
 
 async fn ask(browser: &Browser, token: &str, church: Option<&str>) -> Page {
@@ -60,10 +61,8 @@ async fn tokens_of_cognito_open_the_church_of_their_email() {
     let cognito = Cognito::start().await;
     let app = cognito.client().await;
     let server = TestServer::start_with(|config| cognito.configure(&app, config)).await;
-    let church = Church::open(&server, "Grace Chapel").await;
-    church.verify_emails().await;
-    let other = Church::open(&server, "Hope Church").await;
-    other.verify_emails().await;
+    let church = Church::open_verified(&server, "Grace Chapel").await;
+    let other = Church::open_verified(&server, "Hope Church").await;
     cognito.add(&church.email, true).await;
     let owner = cognito.sign_in(&app, &church.email).await;
     let program = server.browser();
@@ -111,10 +110,8 @@ async fn tokens_of_cognito_open_the_church_of_their_email() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_tokens_open_nothing() {
-    let issuer = Issuer::start().await;
-    let server = TestServer::start_with(|config| issuer.configure(config)).await;
-    let church = Church::open(&server, "Kirk").await;
-    church.verify_emails().await;
+    let (issuer, server) = Issuer::with_server(|_| {}).await;
+    let church = Church::open_verified(&server, "Kirk").await;
     let good = issuer.claims(&church.email);
     let program = server.browser();
     let rs256 = json!({ "alg": "RS256", "kid": "first" });
@@ -188,14 +185,10 @@ async fn forged_tokens_open_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn x_tenant_id_chooses_among_the_churches_of_the_email_and_no_others() {
-    let issuer = Issuer::start().await;
-    let server = TestServer::start_with(|config| issuer.configure(config)).await;
-    let grace = Church::open(&server, "Grace Chapel").await;
-    grace.verify_emails().await;
-    let hope = Church::open(&server, "Hope Church").await;
-    hope.verify_emails().await;
-    let faith = Church::open(&server, "Faith Hall").await;
-    faith.verify_emails().await;
+    let (issuer, server) = Issuer::with_server(|_| {}).await;
+    let grace = Church::open_verified(&server, "Grace Chapel").await;
+    let hope = Church::open_verified(&server, "Hope Church").await;
+    let faith = Church::open_verified(&server, "Faith Hall").await;
     hope.hire(&server, "admin", &grace.email, None).await;
     hope.verify_emails().await;
     let token = issuer.token(&issuer.claims(&grace.email));
@@ -219,12 +212,8 @@ async fn x_tenant_id_chooses_among_the_churches_of_the_email_and_no_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_church_that_a_stranger_signed_up_with_somebodys_email_is_not_theirs() {
-    let issuer = Issuer::start().await;
-    let server = TestServer::start_with(|config| {
-        issuer.configure(config);
-        config.oidc_tenant_claim = Some("custom:tenant".into());
-    })
-    .await;
+    let claim = |config: &mut Config| config.oidc_tenant_claim = Some("custom:tenant".into());
+    let (issuer, server) = Issuer::with_server(claim).await;
     let grace = Church::open(&server, "Grace Chapel").await;
     let claims = issuer.claims(&grace.email);
     let token = issuer.token(&claims);
@@ -248,8 +237,7 @@ async fn a_church_that_a_stranger_signed_up_with_somebodys_email_is_not_theirs()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_shown_with_the_password_proves_the_email_of_that_church() {
-    let issuer = Issuer::start().await;
-    let server = TestServer::start_with(|config| issuer.configure(config)).await;
+    let (issuer, server) = Issuer::with_server(|_| {}).await;
     let church = Church::open(&server, "Grace Chapel").await;
     let other = Church::open(&server, "Hope Church").await;
     other.hire(&server, "admin", &church.email, None).await;
@@ -302,16 +290,10 @@ async fn a_token_shown_with_the_password_proves_the_email_of_that_church() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_claim_of_a_church_opens_that_church_and_no_other() {
-    let issuer = Issuer::start().await;
-    let server = TestServer::start_with(|config| {
-        issuer.configure(config);
-        config.oidc_tenant_claim = Some("custom:tenant".into());
-    })
-    .await;
-    let grace = Church::open(&server, "Grace Chapel").await;
-    grace.verify_emails().await;
-    let hope = Church::open(&server, "Hope Church").await;
-    hope.verify_emails().await;
+    let claim = |config: &mut Config| config.oidc_tenant_claim = Some("custom:tenant".into());
+    let (issuer, server) = Issuer::with_server(claim).await;
+    let grace = Church::open_verified(&server, "Grace Chapel").await;
+    let hope = Church::open_verified(&server, "Hope Church").await;
     hope.hire(&server, "admin", &grace.email, None).await;
     hope.verify_emails().await;
     let program = server.browser();
@@ -336,10 +318,8 @@ async fn the_claim_of_a_church_opens_that_church_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_disabled_or_gets_another_email_is_out_at_once() {
-    let issuer = Issuer::start().await;
-    let server = TestServer::start_with(|config| issuer.configure(config)).await;
-    let church = Church::open(&server, "Grace Chapel").await;
-    church.verify_emails().await;
+    let (issuer, server) = Issuer::with_server(|_| {}).await;
+    let church = Church::open_verified(&server, "Grace Chapel").await;
     let program = server.browser();
     church.hire(&server, "admin", "helper@example.org", None).await;
     church.verify_emails().await;
@@ -373,10 +353,8 @@ async fn who_is_disabled_or_gets_another_email_is_out_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_who_name_unknown_keys_make_one_request_to_the_issuer() {
-    let issuer = Issuer::start().await;
-    let server = TestServer::start_with(|config| issuer.configure(config)).await;
-    let church = Church::open(&server, "Grace Chapel").await;
-    church.verify_emails().await;
+    let (issuer, server) = Issuer::with_server(|_| {}).await;
+    let church = Church::open_verified(&server, "Grace Chapel").await;
     let strangers: Vec<_> = (0..20).map(|_| server.browser()).collect();
     let claims = issuer.claims(&church.email);
     let key = Key::two();
@@ -394,10 +372,8 @@ async fn strangers_who_name_unknown_keys_make_one_request_to_the_issuer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_who_hangs_up_does_not_keep_the_keys_from_others() {
-    let issuer = Issuer::start().await;
-    let server = TestServer::start_with(|config| issuer.configure(config)).await;
-    let church = Church::open(&server, "Grace Chapel").await;
-    church.verify_emails().await;
+    let (issuer, server) = Issuer::with_server(|_| {}).await;
+    let church = Church::open_verified(&server, "Grace Chapel").await;
     let claims = issuer.claims(&church.email);
     issuer.takes(Duration::from_secs(1));
     let stranger = server.browser();
@@ -416,8 +392,7 @@ async fn a_new_key_is_found_and_known_ones_outlive_an_issuer_that_is_down() {
         config.oidc_pause = PAUSE;
     };
     let server = TestServer::start_with(configure).await;
-    let church = Church::open(&server, "Grace Chapel").await;
-    church.verify_emails().await;
+    let church = Church::open_verified(&server, "Grace Chapel").await;
     let program = server.browser();
     let claims = issuer.claims(&church.email);
     let old = issuer.token(&claims);

@@ -48,8 +48,7 @@ const TOKEN: &str = "open sesame, said Ali";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_is_down_is_seen_in_the_metrics() {
     let mut postgres = Postgres::start().await;
-    let registry =
-        Registry { database: "vestry_registry".into(), url: postgres.url(), secret: "0".repeat(32) };
+    let registry = Registry::on(&postgres);
     let server = TestServer::on_with(&registry, |config| config.operator_token = Some(TOKEN.into())).await;
     let browser = server.browser();
     let becomes = async |series: &str, value: f64| {

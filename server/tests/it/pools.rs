@@ -1,7 +1,6 @@
 use crate::{
-    chaos::postgres::{Postgres, Shutdown},
     faults::{answers, take_all},
-    harness::{Browser, Church, Db, Process, Registry, TestServer, cluster, sign_up, watch},
+    harness::{Browser, Church, Db, Installation, Process, Registry, TestServer, cluster, open_church},
 };
 use futures::future::{join, join_all};
 use identity::Secret;
@@ -268,22 +267,12 @@ async fn a_process_that_is_told_to_stop_says_so_before_its_port_closes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_a_server_allows_no_more_what_others_do_not_use_makes_room() {
-    let mut postgres = Postgres::start().await;
-    for setting in ["max_connections = 40", "superuser_reserved_connections = 0"] {
-        postgres.run(&format!("alter system set {setting}")).await;
-    }
-    postgres.restart(Shutdown::Fast).await;
-    let registry =
-        Registry { database: "vestry_registry".into(), url: postgres.url(), secret: "0".repeat(32) };
-    let server = TestServer::on(&registry).await;
+    let settings = ["max_connections = 40", "superuser_reserved_connections = 0"];
+    let Installation { postgres, server, browser, .. } = Installation::with_settings(&settings).await;
     let identity = &server.running.installation.identity;
-    let mut browsers = Vec::new();
-    for name in ["grace", "hope", "peace"] {
-        let browser = server.browser();
-        let opening = sign_up(&browser, name, &format!("{name}@example.org")).await;
-        assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
-        browser.post(&opening, &[("enter", "1")]).await.location();
-        browsers.push(browser);
+    let mut browsers = vec![browser];
+    for name in ["hope", "peace"] {
+        browsers.push(open_church(&server, name, &format!("{name}@example.org")).await);
     }
     let findings = server.running.installation.servers.findings(80, 1).await;
     assert!(findings.iter().any(|finding| finding.contains("max_connections leaves 40")), "{findings:?}");

@@ -1,24 +1,14 @@
 //! What a church's role can do to itself, to others, and with a copy of another church.
 
-use crate::{
-    chaos::postgres::Postgres,
-    harness::{Browser, Church, Db, Registry, TestServer, cluster, command, programs, sign_up, watch},
+use crate::harness::{
+    Browser, Church, Db, Installation, Registry, TestServer, as_role, cluster, command, enter, programs,
+    sign_up, watch,
 };
 use identity::Secret;
 use server::{config::Isolation, provisioning::hardening_sql, serve::Running};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use tokio::process::Command;
-
-fn as_role(server: &TestServer, to: &PgConnectOptions, id: &str, database: &str) -> PgConnectOptions {
-    let secret = Secret::new(server.registry.secret.as_bytes()).expect("long enough");
-    let password = secret.tenant_roles().password(id, 1);
-    to.clone().username(&format!("tenant_{id}")).password(&password).database(database)
-}
-
-async fn enter(server: &TestServer, church: &Church, database: &str) -> sqlx::Result<PgConnection> {
-    PgConnection::connect_with(&as_role(server, cluster(), &church.tenant_id, database)).await
-}
 
 async fn code(connection: &mut PgConnection, sql: &str) -> Option<String> {
     let error = connection.execute(AssertSqlSafe(sql)).await.err()?;
@@ -222,18 +212,8 @@ async fn add_with_tag(church: &Church) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_superuser_revokes_is_nothing_that_vestry_needs() {
-    let postgres = Postgres::start().await;
-    let registry =
-        Registry { database: "vestry_registry".into(), url: postgres.url(), secret: "0".repeat(32) };
-    let server = TestServer::on(&registry).await;
-    let browser = server.browser();
-    let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
-    assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
-    browser.post(&opening, &[("enter", "1")]).await.location();
-    let mut superuser = postgres.registry().await;
-    let id: String =
-        sqlx::query_scalar("select id from tenants").fetch_one(&mut superuser).await.expect("one");
-    let database = format!("tenant_{id}");
+    let Installation { postgres, registry, server, browser, tenant_id: id, church: database, .. } =
+        Installation::start().await;
     let servers = &server.running.installation.servers;
     let unrestricted = servers.findings(4, 1).await;
     assert!(unrestricted.iter().any(|finding| finding.contains("vestry doctor --sql")), "{unrestricted:?}");

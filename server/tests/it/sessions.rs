@@ -1,4 +1,5 @@
 use crate::harness::{Browser, Church, PASSWORD, Program, TestServer, sign_up, watch};
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -406,4 +407,38 @@ where
         page = ask().await;
     }
     page
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn choosing_ends_ten_minutes_after_the_password() {
+    let server = TestServer::start().await;
+    let grace = Church::open(&server, "Grace Chapel").await;
+    let hope = Church::open(&server, "Hope Church").await;
+    hope.hire(&server, "admin", &grace.email, None).await;
+    let browser = server.browser();
+    browser.post("/signin", &[("email", &grace.email), ("password", PASSWORD)]).await.location();
+    let mut registry = server.db().await;
+    let sealed = "select data ->> 'choices' from sessions where data ? 'choices'";
+    let sealed = BASE64_STANDARD_NO_PAD.decode(registry.one::<String>(sealed).await).expect("base64");
+    let secret = &server.running.installation.secret;
+    let kept = secret.open("choices", &sealed).expect("sealed by us");
+    let (until, choices): (i64, serde_json::Value) = serde_json::from_slice(&kept).expect("JSON");
+    let now = chrono::Utc::now().timestamp();
+    assert!((590..=600).contains(&(until - now)), "{} s are left", until - now);
+
+    for (until, leads_to) in [(now - 1, "/signin"), (now + 60, "/")] {
+        let sealed = secret.seal("choices", &serde_json::to_vec(&(until, &choices)).expect("JSON"));
+        let write = format!(
+            "update sessions set data = jsonb_set(data, '{{choices}}', to_jsonb('{}'::text)) where data ? 'choices'",
+            BASE64_STANDARD_NO_PAD.encode(sealed)
+        );
+        registry.run(&write).await;
+        // A process that has kept nothing of before.
+        let later = TestServer::on(&server.registry).await;
+        let browser = browser.at(later.addr());
+        let shown = browser.get("/choose").await;
+        assert_eq!(shown.status, if until < now { 303 } else { 200 });
+        let page = browser.post("/choose", &[("tenant_id", &hope.tenant_id)]).await;
+        assert_eq!(page.location(), leads_to);
+    }
 }

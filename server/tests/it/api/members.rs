@@ -238,12 +238,15 @@ async fn a_change_that_is_overtaken_again_and_again_is_made_all_the_same() {
     };
     // Each writer holds the row until the request waits for it, and the next writer behind the request.
     let mut holder = write(0).await;
-    let change = {
+    let mut change = {
         let (program, at) = (program.clone(), at.clone());
         tokio::spawn(async move { program.patch(&at, json!({ "email": "naomi@example.org" })).await })
     };
     for n in 1..=OVERTAKEN {
-        waiting(1).await;
+        tokio::select! {
+            said = &mut change => panic!("it gave up when it was overtaken {} times: {said:?}", n - 1),
+            () = waiting(1) => {}
+        }
         let (next, ()) = tokio::join!(write(n), async {
             waiting(2).await;
             holder.run("commit").await;

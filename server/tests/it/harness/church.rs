@@ -20,6 +20,13 @@ impl Church {
         Self::open_in(server, name, "").await
     }
 
+    /// The same, with the email of its owner verified.
+    pub async fn open_verified(server: &TestServer, name: &str) -> Self {
+        let church = Self::open(server, name).await;
+        church.verify_emails().await;
+        church
+    }
+
     /// The same in a region.
     pub async fn open_in(server: &TestServer, name: &str, region: &str) -> Self {
         let browser = server.browser();

@@ -1,6 +1,7 @@
 //! An OpenID Connect issuer of the test's own: it publishes keys, counts how often it is asked for them, and signs
 //! whatever it is told to.
 
+use super::TestServer;
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::{
@@ -48,6 +49,16 @@ impl Issuer {
         let app = Router::new().route("/keys", get(keys)).with_state(issuer.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         issuer
+    }
+
+    /// With a server that believes its tokens.
+    pub async fn with_server(change: impl FnOnce(&mut Config)) -> (Self, TestServer) {
+        let issuer = Self::start().await;
+        let server = TestServer::start_with(|config| {
+            issuer.configure(config);
+            change(config);
+        });
+        (issuer.clone(), server.await)
     }
 
     /// What makes a server believe its tokens.

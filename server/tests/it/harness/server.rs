@@ -2,6 +2,7 @@ use super::{
     Browser, Db, cluster,
     log::{ProcessLog, listening},
 };
+use crate::chaos::postgres::Postgres;
 use clap::Parser;
 use server::{config::Config, serve::Running};
 use std::{
@@ -37,6 +38,11 @@ impl Registry {
             url,
             secret: Uuid::new_v4().simple().to_string() + &Uuid::new_v4().simple().to_string(),
         }
+    }
+
+    /// That of a PostgreSQL server of the test's own.
+    pub fn on(postgres: &Postgres) -> Self {
+        Self { database: "vestry_registry".into(), url: postgres.url(), secret: "0".repeat(32) }
     }
 
     pub async fn db(&self) -> Db {
