@@ -55,7 +55,8 @@ async fn frozen_at(step: &str) {
     let id: String = db.one("select id from tenants").await;
     let mut church = Db::open(&format!("tenant_{id}")).await;
     church.run("update church.admins set role = 'admin', email = 'elsewhere@example.org'").await;
-    church.run(&format!("alter role tenant_{id} set statement_timeout = '7s'")).await;
+    // More connections than a role is made with: settings would be repaired by the next connection of any process.
+    church.run(&format!("alter role tenant_{id} connection limit 777")).await;
     let before: String = db.one(RUNS).await;
 
     frozen.thaw().await;
@@ -63,9 +64,7 @@ async fn frozen_at(step: &str) {
     assert_eq!(db.one::<String>(RUNS).await, before, "{step}");
     assert_eq!(church.one::<i64>("select count(*) from church.admins").await, 1, "{step}");
     assert_eq!(church.one::<i64>("select count(*) from church.branches").await, 1, "{step}");
-    let setting = format!(
-        "select 'statement_timeout=7s' = any (rolconfig) from pg_roles where rolname = 'tenant_{id}'"
-    );
+    let setting = format!("select rolconnlimit = 777 from pg_roles where rolname = 'tenant_{id}'");
     assert!(church.one::<bool>(&setting).await, "{step}: the role was made again");
 
     // The next run it takes is its own.
