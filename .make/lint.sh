@@ -6,6 +6,7 @@ say "Checking the format"
 cargo fmt --check || die "The code is not formatted: run 'cargo fmt', then make again."
 
 .make/crate-graph.sh
+.make/circles.sh
 
 say "Checking licences and sources of the dependencies"
 cargo deny --log-level error --config .deny.toml check --hide-inclusion-graph licenses bans sources ||

@@ -1,6 +1,5 @@
 //! Which client a request comes from, and which proxies are believed about it.
 
-use crate::router::AppState;
 use axum::{
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, header, request::Parts, uri::Authority},
@@ -135,11 +134,15 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
 }
 
-/// Finds the client once, for every handler.
-pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+/// Adds the [`Client`] to the request's extensions.
+pub async fn identify(
+    State(trusted_proxies): State<TrustedProxies>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let client = Client::new(peer, request.headers(), &state.trusted_proxies);
+    let client = Client::new(peer, request.headers(), &trusted_proxies);
     request.extensions_mut().insert(client);
     next.run(request).await
 }

@@ -1,6 +1,6 @@
 //! Progress of a run as server-sent events. Watching never starts work.
 
-use crate::{address::Client, router::AppState};
+use crate::{address::Client, state::AppState};
 use app::{answer::Failure, provisioning::watch::Progress};
 use axum::{
     Extension,
@@ -18,98 +18,11 @@ use registry::{
     runs::{self, RunStatus},
 };
 use serde::Serialize;
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    future::ready,
-    hash::Hash,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, future::ready, time::Duration};
 use uuid::Uuid;
-
-/// How many may watch one run, and how many streams one address may have. A page that is refused asks again, and
-/// reloads itself where there is no JavaScript.
-const PER_RUN: usize = 32;
-const PER_ADDRESS: usize = 32;
 
 /// After how many seconds a refused stream is worth asking for again.
 const RETRY_AFTER: u64 = 10;
-
-/// The event streams that are open. They hold a connection each and never wait for their client, so they are bounded
-/// by themselves.
-#[derive(Clone)]
-pub struct Streams(Arc<Shared>);
-
-struct Shared {
-    in_all: usize,
-    age: Duration,
-    open: Mutex<Open>,
-}
-
-#[derive(Default)]
-struct Open {
-    in_all: usize,
-    by_run: HashMap<Uuid, usize>,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-impl Streams {
-    /// At most `in_all`, each ended at an age: the browser then connects again.
-    pub fn new(in_all: usize, age: Duration) -> Self {
-        Self(Arc::new(Shared { in_all, age, open: Mutex::default() }))
-    }
-
-    fn open(&self, run_id: Uuid, client: Client) -> Option<Ticket> {
-        let address = (!client.is_trusted()).then(|| client.limit_key());
-        let mut open = self.locked();
-        let run_is_full = open.by_run.get(&run_id).is_some_and(|n| *n >= PER_RUN);
-        let address_is_full =
-            address.is_some_and(|address| open.by_address.get(&address).is_some_and(|n| *n >= PER_ADDRESS));
-        if run_is_full || address_is_full || open.in_all >= self.0.in_all {
-            return None;
-        }
-        open.in_all += 1;
-        *open.by_run.entry(run_id).or_default() += 1;
-        if let Some(address) = address {
-            *open.by_address.entry(address).or_default() += 1;
-        }
-        drop(open);
-        Some(Ticket { streams: self.clone(), run_id, address })
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Open> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Held by a stream while it is open.
-struct Ticket {
-    streams: Streams,
-    run_id: Uuid,
-    address: Option<IpAddr>,
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let mut open = self.streams.locked();
-        open.in_all -= 1;
-        release(&mut open.by_run, &self.run_id);
-        if let Some(address) = &self.address {
-            release(&mut open.by_address, address);
-        }
-    }
-}
-
-fn release<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(key);
-        }
-    }
-}
 
 /// Why no stream is opened.
 pub enum Error {
@@ -151,7 +64,7 @@ where
     let first = runs::progress(&state.registry, run_id).await.map_err(Error::Registry)?;
     let retry_after = Duration::from_secs(RETRY_AFTER);
     let ticket = state.streams.open(run_id, client).ok_or(Error::TooMany { retry_after })?;
-    let age = tokio::time::sleep(state.streams.0.age);
+    let age = tokio::time::sleep(state.streams.max_age());
     let events = follow::<T>(state.registry.clone(), changes, first).take_until(age).inspect(move |_| {
         // Owned by the stream, and dropped with it.
         let _ = &ticket;

@@ -1,6 +1,6 @@
 //! Refuses requests that no client of ours makes, before anything is rendered or looked up for them.
 
-use crate::{api::Problem, pages, router::AppState};
+use crate::{api::Problem, pages, state::AppState};
 use app::answer::Failure;
 use axum::{
     extract::{Request, State},

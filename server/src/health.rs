@@ -1,4 +1,4 @@
-use crate::router::AppState;
+use crate::state::AppState;
 use axum::{extract::State, http::StatusCode};
 use identity::Identity;
 use registry::{Registry, tenants};

@@ -12,10 +12,11 @@
 //! | `connections` | how many clients may connect, and how long each may take |
 //! | `address` | whom a request comes from, through proxies |
 //! | `guard` | what is refused before anything is looked up |
-//! | `router` | every address that is answered, and what stands before all of them |
+//! | `router` | routes and middleware |
+//! | `state` | `AppState`, the state of the router |
 //! | `pages` | how a page of the app is rendered for the person who asks |
 //! | `api` | the JSON API: tokens, problems, OpenAPI |
-//! | `events` | progress as server-sent events |
+//! | `events`, `streams` | progress as server-sent events; limits on open streams |
 //! | `assets` | the files the browser needs, carried inside the binary |
 //! | `files` | what churches keep outside of their databases, and pictures made of it |
 //! | `body` | what clients send, read within limits |
@@ -61,5 +62,7 @@ mod operator;
 mod pages;
 mod quiet;
 mod router;
+mod state;
+mod streams;
 
 pub use error::Error;

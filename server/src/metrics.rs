@@ -1,6 +1,6 @@
 //! What is told to Prometheus: `/metrics`.
 
-use crate::{address::Client, operator, router::AppState};
+use crate::{address::Client, operator, state::AppState};
 use axum::{
     Extension,
     extract::State,

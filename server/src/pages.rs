@@ -1,6 +1,6 @@
 //! How a page of the app is rendered for the person who asks.
 
-use crate::{address, assets, body, router::AppState};
+use crate::{address, assets, body, state::AppState};
 use any_spawner::Executor;
 use app::{
     answer::{Answer, Failure, Flash, Reply},

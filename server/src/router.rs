@@ -1,12 +1,12 @@
 //! Every address that is answered.
 
 use crate::{
-    address::{self, TrustedProxies},
-    api, assets, events,
-    files::{Files, pages as pictures},
+    address, api, assets, events,
+    files::pages as pictures,
     guard, health, http_log, metrics, pages,
     pages::{private, public},
-    storage,
+    state::AppState,
+    storage::handlers,
 };
 use app::{answer::Failure, branches, members, provisioning, sessions, signup, tags, tokens};
 use axum::{
@@ -18,54 +18,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post, put},
 };
-use identity::Identity;
-use leptos::prelude::LeptosOptions;
-use registry::{Registry, changes::Changes};
-use std::{ops::Deref, sync::Arc};
 use tenant::photos::Whose;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{
     Expiry, SessionManagerLayer,
     cookie::{SameSite, time::Duration},
 };
-
-/// What requests are answered with. It is cloned at every layer that a request passes.
-#[derive(Clone)]
-pub struct AppState(Arc<Parts>);
-
-pub struct Parts {
-    pub registry: Registry,
-    pub changes: Changes,
-    pub identity: Identity,
-    pub leptos: LeptosOptions,
-    pub operator_token: Option<Arc<str>>,
-    /// Where the source code is offered.
-    pub source_url: Option<Arc<str>>,
-    pub trusted_proxies: TrustedProxies,
-    /// Whether browsers reach us over https.
-    pub https: bool,
-    pub files: Files,
-    pub limits: Arc<api::Limits>,
-    pub streams: events::Streams,
-    /// The process is about to stop, and wants no new requests.
-    pub draining: CancellationToken,
-}
-
-impl From<Parts> for AppState {
-    fn from(parts: Parts) -> Self {
-        Self(Arc::new(parts))
-    }
-}
-
-impl Deref for AppState {
-    type Target = Parts;
-
-    fn deref(&self) -> &Parts {
-        &self.0
-    }
-}
 
 /// A session nobody uses for so long ends.
 const SESSION: Duration = Duration::days(14);
@@ -125,7 +84,7 @@ pub fn router(state: AppState) -> Router {
     Router::new()
         .merge(pages)
         .merge(files)
-        .route("/files/{*key}", put(storage::upload).get(storage::download))
+        .route("/files/{*key}", put(handlers::upload).get(handlers::download))
         .merge(api::router(state.clone()))
         .route("/opening/{id}/events", get(events::progress))
         .route("/healthz", get(health::live))
@@ -136,7 +95,7 @@ pub fn router(state: AppState) -> Router {
                 .layer(middleware::from_fn(http_log::log))
                 .layer(CatchPanicLayer::custom(panicked))
                 .layer(middleware::from_fn_with_state(state.clone(), headers))
-                .layer(middleware::from_fn_with_state(state.clone(), address::identify))
+                .layer(middleware::from_fn_with_state(state.trusted_proxies.clone(), address::identify))
                 .layer(middleware::from_fn_with_state(state.clone(), guard::check)),
         )
         .with_state(state)

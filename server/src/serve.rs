@@ -6,15 +6,16 @@ use crate::{
     config::Config,
     connections::{Bounds, Server},
     doctor,
-    events::Streams,
     files::{self, Files},
     health,
     installation::Installation,
     log, metrics,
     pages::leptos_options,
     provisioning::{Servers, Template, Tools, Worker},
-    router::{AppState, Parts, router},
+    router::router,
+    state::{self, AppState},
     storage::Storage,
+    streams::Streams,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, sync::Arc};
@@ -108,7 +109,7 @@ impl Running {
             tokio::spawn(api::Limits::keep_small(limits.clone())),
         ];
         let draining = CancellationToken::new();
-        let state = AppState::from(Parts {
+        let state = AppState::from(state::Inner {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
             identity: installation.identity.clone(),

@@ -1,5 +1,5 @@
 use super::problem::Problem;
-use crate::{address::Client, operator, router::AppState};
+use crate::{address::Client, operator, state::AppState};
 use axum::{
     Extension,
     extract::{Request, State},

@@ -4,7 +4,7 @@ use super::{
     problem::{Problem, Told},
     repeats::key,
 };
-use crate::router::AppState;
+use crate::state::AppState;
 use app::{
     forms::{
         Errors, Form,

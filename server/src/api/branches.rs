@@ -6,7 +6,7 @@ use super::{
     pictures::Wanted,
     problem::Problem,
 };
-use crate::router::AppState;
+use crate::state::AppState;
 use app::branches::form::BranchForm;
 use axum::{
     extract::State,

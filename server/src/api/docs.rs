@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the handlers, and a page to read it. Nothing of it comes from another host.
 
 use super::problem::Told;
-use crate::router::AppState;
+use crate::state::AppState;
 use axum::{
     Json, Router,
     extract::Request,

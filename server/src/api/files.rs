@@ -3,7 +3,7 @@ use super::{
     problem::Problem,
     repeats::AnsweredAnew,
 };
-use crate::{files, router::AppState, storage::Address};
+use crate::{files, state::AppState, storage::SignedUrl};
 use app::answer::Failure;
 use axum::{
     Extension, Json,
@@ -182,7 +182,7 @@ pub async fn add(
     let editor = office.admin.editor()?;
     let NewFile { name, content_type, size } = new;
     let address = state.files.begin(&office.tenant, &editor, id, &name, &content_type, size).await?;
-    let Address { url, method, headers, expires_at } = address;
+    let SignedUrl { url, method, headers, expires_at } = address;
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let upload = Upload { file_id: id, upload_url: url, method: method.to_owned(), headers, expires_at };
     let location = [(header::LOCATION, format!("/api/files/{id}"))];
@@ -236,7 +236,7 @@ impl From<files::Error> for Problem {
                     .detail("The server's disk is nearly full. Nothing is lost. Try again later.")
                     .retry_after(300)
             }
-            error @ (files::Error::Away(_) | files::Error::Spool(_)) => {
+            error @ (files::Error::Storage(_) | files::Error::Spool(_)) => {
                 tracing::error!(error = %registry::chain(&error), "the storage of files is away");
                 let title = "Files cannot be reached just now";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title)

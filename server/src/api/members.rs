@@ -6,7 +6,7 @@ use super::{
     pictures::Wanted,
     problem::Problem,
 };
-use crate::router::AppState;
+use crate::state::AppState;
 use app::{forms::rules::line, members::form::MemberForm, tags::form::NAME};
 use axum::{
     extract::State,

@@ -33,7 +33,7 @@ mod tenants;
 pub use limits::Limits;
 pub use problem::Problem;
 
-use crate::router::AppState;
+use crate::state::AppState;
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},

@@ -1,5 +1,5 @@
 use super::{extract::Id, problem::Problem};
-use crate::{address::Client, events, router::AppState};
+use crate::{address::Client, events, state::AppState};
 use app::answer::Failure;
 use axum::{Extension, Json, extract::State, response::Response};
 use registry::runs::{self, RunStatus, StepState};

@@ -4,7 +4,7 @@ use super::{
     problem::Problem,
     repeats::key,
 };
-use crate::router::AppState;
+use crate::state::AppState;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};

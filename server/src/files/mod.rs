@@ -13,7 +13,7 @@ pub use sweeper::sweep;
 
 use crate::{
     config::Config,
-    storage::{Address, Away, Storage},
+    storage::{SignedUrl, Storage, StorageError},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use form::Spooled;
@@ -68,7 +68,7 @@ pub enum Error {
     #[error(transparent)]
     Registry(#[from] registry::Error),
     #[error(transparent)]
-    Away(#[from] Away),
+    Storage(#[from] StorageError),
     /// What is given cannot be taken; said in the user's words.
     #[error("{field}: {message}")]
     Refused { field: &'static str, message: String },
@@ -140,7 +140,7 @@ impl Files {
         name: &str,
         content_type: &str,
         size: i64,
-    ) -> Result<Address> {
+    ) -> Result<SignedUrl> {
         let content_type = content_type.trim().to_ascii_lowercase();
         let name = kinds::safe_name(name, &content_type);
         if name == Err(BadName::Empty) {
@@ -170,7 +170,7 @@ impl Files {
         }
         // Repeated, it stays what was promised first.
         let promise = files::find(tenant, editor.viewer(), id).await?.promise;
-        Ok(self.storage.upload_address(&key(tenant, id, Place::Upload), &promise.content_type, promise.size))
+        Ok(self.storage.upload_url(&key(tenant, id, Place::Upload), &promise.content_type, promise.size))
     }
 
     fn need_room(&self, bytes: u64) -> Result<()> {
@@ -178,11 +178,11 @@ impl Files {
     }
 
     /// Where to fetch a file that was uploaded.
-    pub async fn fetch(&self, tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Address> {
+    pub async fn fetch(&self, tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<SignedUrl> {
         let file = files::find(tenant, viewer, id).await?;
         self.check(tenant, &file).await?;
         let Promise { name, content_type, .. } = &file.promise;
-        Ok(self.storage.download_address(&key(tenant, id, Place::Kept), name, content_type).await?)
+        Ok(self.storage.download_url(&key(tenant, id, Place::Kept), name, content_type).await?)
     }
 
     /// Sees whether what was sent is what was promised, once; several who ask at a time wait for one check. It is looked
@@ -194,7 +194,7 @@ impl Files {
         let Some(unchecked) = files::lock_unchecked(tenant, file.id).await? else { return Ok(()) };
         let kept = key(tenant, file.id, Place::Kept);
         self.storage.rename(&key(tenant, file.id, Place::Upload), &kept).await?;
-        let Some((size, beginning)) = self.storage.beginning(&kept, kinds::LOOKED_AT).await? else {
+        let Some((size, beginning)) = self.storage.read_head(&kept, kinds::LOOKED_AT).await? else {
             return Err(Error::NotUploaded);
         };
         let Promise { content_type, size: promised, .. } = &unchecked.promise;

@@ -5,7 +5,7 @@ use crate::{
     body::Incoming,
     etag::Condition,
     pages::{self, Answered, Who},
-    router::AppState,
+    state::AppState,
 };
 use app::{
     answer::{Answer, Failure, Flash, Outage, Reply},
@@ -136,7 +136,7 @@ fn explained(error: Error) -> std::result::Result<(String, StatusCode), Failure>
             "We can't store photos right now. Nothing is lost. Try again later.",
             StatusCode::INSUFFICIENT_STORAGE,
         ),
-        error @ (Error::Away(_) | Error::Spool(_)) => {
+        error @ (Error::Storage(_) | Error::Spool(_)) => {
             tracing::error!(error = %registry::chain(&error), "a picture could not be kept");
             let message =
                 "The picture could not be kept just now. Nothing else is lost; try again in a moment.";

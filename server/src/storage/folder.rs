@@ -1,4 +1,4 @@
-//! The folder in the data directory, where there is no bucket: readable by the user that Vestry runs as, and nobody else.
+//! File storage in the data directory, private to the user that Vestry runs as.
 
 use object_store::{ObjectStore, local::LocalFileSystem};
 use std::{
@@ -10,8 +10,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// A file that was being written when its process ended is removed at a start so long after.
-const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3600);
+/// Age at which a startup removes partial files of a dead process.
+const PARTIAL_FILE_TTL: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Clone)]
 pub struct Folder {
@@ -19,7 +19,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, or takes the rights away that an earlier release has left to others.
+    /// Creates the folder with mode 0700, and tightens the modes of older releases.
     pub fn open(root: PathBuf) -> io::Result<Self> {
         make_private(&root)?;
         let root = root.canonicalize()?;
@@ -32,21 +32,21 @@ impl Folder {
         Ok(Arc::new(objects.with_fsync(true)))
     }
 
-    /// Makes the folders that a file needs: what makes them on the way would leave them open to others.
+    /// Creates the parent folders with mode 0700; `object_store` would create them world-readable.
     pub fn prepare(&self, key: &str) -> io::Result<()> {
         self.path(key).parent().map_or(Ok(()), make_private)
     }
 
-    /// Takes the rights of others to a file that was written.
-    pub fn close(&self, key: &str) -> io::Result<()> {
+    /// Sets mode 0600 on a written file.
+    pub fn make_file_private(&self, key: &str) -> io::Result<()> {
         match set_mode(&self.path(key), 0o600) {
-            // Somebody has moved or deleted it at once.
+            // It may have been moved or deleted already.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done,
         }
     }
 
-    /// Deletes everything below, also what was being written.
+    /// Deletes everything below `prefix`, partial files included.
     pub fn delete_all(&self, prefix: &str) -> io::Result<()> {
         match fs::remove_dir_all(self.path(prefix)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -63,7 +63,7 @@ pub fn make_private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Goes through all there is, once at the start: files an earlier release has made are readable by everybody.
+/// Restricts the modes of all files at startup: an earlier release created them world-readable.
 fn tighten(folder: &Path) -> io::Result<()> {
     set_mode(folder, 0o700)?;
     for entry in fs::read_dir(folder)? {
@@ -71,7 +71,7 @@ fn tighten(folder: &Path) -> io::Result<()> {
         let (path, kind) = (entry.path(), entry.file_type()?);
         let done = if kind.is_dir() {
             tighten(&path)
-        } else if kind.is_file() && is_left_behind(&entry)? {
+        } else if kind.is_file() && is_stale_partial(&entry)? {
             fs::remove_file(&path)
         } else if kind.is_file() {
             set_mode(&path, 0o600)
@@ -79,7 +79,7 @@ fn tighten(folder: &Path) -> io::Result<()> {
             Ok(())
         };
         match done {
-            // Another process deletes files while this one starts.
+            // Another process may delete files concurrently.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             done => done?,
         }
@@ -87,13 +87,13 @@ fn tighten(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// `object_store` writes beside the file, with `#` and a number after its name, which no key has.
-fn is_left_behind(entry: &fs::DirEntry) -> io::Result<bool> {
+/// Returns whether the entry is a stale partial file. `object_store` names them `file#number`; no key contains `#`.
+fn is_stale_partial(entry: &fs::DirEntry) -> io::Result<bool> {
     if !entry.file_name().to_string_lossy().contains('#') {
         return Ok(false);
     }
     let age = SystemTime::now().duration_since(entry.metadata()?.modified()?);
-    Ok(age.is_ok_and(|age| age > LEFT_BEHIND))
+    Ok(age.is_ok_and(|age| age > PARTIAL_FILE_TTL))
 }
 
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {

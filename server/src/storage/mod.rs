@@ -1,11 +1,12 @@
-//! Where files lie: object storage (S3), or the data directory behind addresses of our own. Both are one `ObjectStore`;
-//! what differs is who gives out the addresses.
+//! File storage: an S3 bucket, or the data directory behind signed URLs of this server. Both are one `ObjectStore`; they
+//! differ in who signs the URLs.
 
 mod folder;
-mod own;
+pub mod handlers;
+mod local;
 mod s3;
 
-pub use own::{Doors, download, upload};
+pub use local::LocalUrlSigner;
 
 use folder::Folder;
 
@@ -16,60 +17,58 @@ use identity::Secret;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, path::Path};
 use std::{fs::File, future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-/// How long an address is good for. Object storage takes one that it has been shown, whatever has happened since: a
-/// church that is suspended can be reached there for so long at most.
-pub const GOOD_FOR: Duration = Duration::from_secs(5 * 60);
+/// TTL of signed URLs. A bucket honours a URL until it expires, even if the tenant was suspended meanwhile.
+pub const URL_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// How long the storage is waited for.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Timeout of one storage call.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub struct Storage {
     objects: Arc<dyn ObjectStore>,
-    addresses: Addresses,
-    /// Where the objects are, unless in a bucket.
+    signer: UrlSigner,
+    /// Directory of the objects; `None` with a bucket.
     folder: Option<Folder>,
-    /// Where uploads wait that are not objects yet.
+    /// Directory of unfinished uploads.
     spool: PathBuf,
-    /// In bytes; nothing is written to the disk when less would be left.
+    /// Free bytes that a write must leave on the disk.
     min_free: u64,
 }
 
 #[derive(Clone)]
-enum Addresses {
-    Own(Arc<Doors>),
+enum UrlSigner {
+    Local(Arc<LocalUrlSigner>),
     S3(Arc<s3::Signer>),
 }
 
-/// The storage does not answer, or not as it should.
 #[derive(Debug, thiserror::Error)]
-pub enum Away {
-    #[error("the storage did not answer in time")]
-    Late,
-    #[error("the storage failed")]
+pub enum StorageError {
+    #[error("the file storage timed out")]
+    Timeout,
+    #[error("the file storage failed")]
     Failed(#[from] object_store::Error),
     #[error("the data directory failed")]
     Disk(#[source] io::Error),
 }
 
-/// An address that somebody may use without signing in, for a while and for one thing.
+/// A presigned URL: valid without signing in, for a limited time and one request.
 #[derive(Clone, Debug)]
-pub struct Address {
+pub struct SignedUrl {
     pub url: String,
     pub method: &'static str,
-    /// What has to be sent along, exactly.
+    /// Headers the client must send exactly.
     pub headers: Vec<(&'static str, String)>,
     pub expires_at: DateTime<Utc>,
 }
 
 impl Storage {
-    /// `addr` is where this server listens, for addresses of our own.
+    /// Opens the storage. `addr` is the listen address, the base of local URLs without VESTRY_PUBLIC_URL.
     pub fn open(config: &Config, secret: &Secret, addr: SocketAddr) -> Result<Self, Error> {
         let min_free = config.min_free_disk.as_u64();
         if let Some((objects, signer)) = s3::open(config)? {
-            let addresses = Addresses::S3(Arc::new(signer));
+            let signer = UrlSigner::S3(Arc::new(signer));
             let spool = std::env::temp_dir();
-            return Ok(Self { objects: Arc::new(objects), addresses, folder: None, spool, min_free });
+            return Ok(Self { objects: Arc::new(objects), signer, folder: None, spool, min_free });
         }
         let root = config.data_dir.join("files");
         let unusable = |source| Error::DataDir { path: root.clone(), source };
@@ -79,12 +78,11 @@ impl Storage {
         let spool = config.data_dir.join("spool");
         folder::make_private(&spool).map_err(unusable)?;
         let base = config.public_url.clone().unwrap_or_else(|| format!("http://{addr}"));
-        let doors = Doors::new(&secret.file_key(), &base);
-        let addresses = Addresses::Own(Arc::new(doors));
-        Ok(Self { objects, addresses, folder: Some(folder), spool, min_free })
+        let signer = UrlSigner::Local(Arc::new(LocalUrlSigner::new(&secret.file_key(), &base)));
+        Ok(Self { objects, signer, folder: Some(folder), spool, min_free })
     }
 
-    /// Whether so many bytes can be written without filling the disk. A bucket has no end.
+    /// Returns whether `bytes` can be written and `min_free` stays free; always true with a bucket.
     pub fn has_room(&self, bytes: u64) -> bool {
         if self.folder.is_none() {
             return true;
@@ -92,73 +90,81 @@ impl Storage {
         match rustix::fs::statvfs(&self.spool) {
             Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize) >= self.min_free.saturating_add(bytes),
             Err(error) => {
-                tracing::warn!(error = %registry::chain(&error), "the free space of the disk cannot be read");
+                tracing::warn!(error = %registry::chain(&error), "cannot read the free disk space");
                 true
             }
         }
     }
 
-    /// A file without a name, for what is being received.
+    /// Creates an unnamed temporary file for an upload.
     pub fn spool(&self) -> io::Result<File> {
         tempfile::tempfile_in(&self.spool)
     }
 
-    /// Behind which our own addresses lead; none when the files lie elsewhere.
-    pub fn doors(&self) -> Option<&Arc<Doors>> {
-        match &self.addresses {
-            Addresses::Own(doors) => Some(doors),
-            Addresses::S3(_) => None,
+    /// Returns the signer of local URLs; `None` with a bucket.
+    pub fn local_signer(&self) -> Option<&LocalUrlSigner> {
+        match &self.signer {
+            UrlSigner::Local(signer) => Some(signer),
+            UrlSigner::S3(_) => None,
         }
     }
 
-    /// Where to send what has been promised, and nothing else.
-    pub fn upload_address(&self, key: &str, content_type: &str, size: i64) -> Address {
+    /// Returns a URL to which the client may PUT exactly this size and type.
+    pub fn upload_url(&self, key: &str, content_type: &str, size: i64) -> SignedUrl {
         let now = Utc::now();
-        let url = match &self.addresses {
-            Addresses::Own(doors) => doors.upload_url(key, content_type, size, now + GOOD_FOR),
-            Addresses::S3(signer) => signer.upload_url(key, content_type, size, now),
+        let url = match &self.signer {
+            UrlSigner::Local(signer) => signer.upload_url(key, content_type, size, now + URL_TTL),
+            UrlSigner::S3(signer) => signer.upload_url(key, content_type, size, now),
         };
         let headers = vec![("Content-Type", content_type.to_owned()), ("Content-Length", size.to_string())];
-        Address { url, method: "PUT", headers, expires_at: now + GOOD_FOR }
+        SignedUrl { url, method: "PUT", headers, expires_at: now + URL_TTL }
     }
 
-    /// Where to fetch a file, to be kept and not to be shown.
-    pub async fn download_address(&self, key: &str, name: &str, content_type: &str) -> Result<Address, Away> {
+    /// Returns a URL that serves the file as an attachment.
+    pub async fn download_url(
+        &self,
+        key: &str,
+        name: &str,
+        content_type: &str,
+    ) -> Result<SignedUrl, StorageError> {
         let now = Utc::now();
-        let url = match &self.addresses {
-            Addresses::Own(doors) => doors.download_url(key, name, content_type, now + GOOD_FOR),
-            Addresses::S3(signer) => {
-                within(signer.download_url(key, &attachment(name), content_type)).await?
+        let url = match &self.signer {
+            UrlSigner::Local(signer) => signer.download_url(key, name, content_type, now + URL_TTL),
+            UrlSigner::S3(signer) => {
+                with_timeout(signer.download_url(key, &attachment(name), content_type)).await?
             }
         };
-        Ok(Address { url, method: "GET", headers: Vec::new(), expires_at: now + GOOD_FOR })
+        Ok(SignedUrl { url, method: "GET", headers: Vec::new(), expires_at: now + URL_TTL })
     }
 
-    pub async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), Away> {
+    pub async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StorageError> {
         self.prepare(key)?;
-        within(self.objects.put(&Path::from(key), bytes.into())).await?;
-        self.close(key)
+        with_timeout(self.objects.put(&Path::from(key), bytes.into())).await?;
+        self.make_file_private(key)
     }
 
-    fn prepare(&self, key: &str) -> Result<(), Away> {
-        self.folder.as_ref().map_or(Ok(()), |folder| folder.prepare(key)).map_err(Away::Disk)
+    fn prepare(&self, key: &str) -> Result<(), StorageError> {
+        self.folder.as_ref().map_or(Ok(()), |folder| folder.prepare(key)).map_err(StorageError::Disk)
     }
 
-    fn close(&self, key: &str) -> Result<(), Away> {
-        self.folder.as_ref().map_or(Ok(()), |folder| folder.close(key)).map_err(Away::Disk)
+    fn make_file_private(&self, key: &str) -> Result<(), StorageError> {
+        self.folder
+            .as_ref()
+            .map_or(Ok(()), |folder| folder.make_file_private(key))
+            .map_err(StorageError::Disk)
     }
 
-    /// The whole file; `None` when there is none.
-    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Away> {
+    /// Reads a whole file; `None` if it does not exist.
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
         let path = Path::from(key);
         let whole = async { self.objects.get(&path).await?.bytes().await };
-        found(within(whole).await).map(|bytes| bytes.map(Vec::from))
+        found(with_timeout(whole).await).map(|bytes| bytes.map(Vec::from))
     }
 
-    /// How many bytes it has, and the first of them; `None` when there is none.
-    pub async fn beginning(&self, key: &str, length: u64) -> Result<Option<(u64, Vec<u8>)>, Away> {
+    /// Returns the size and the first `length` bytes; `None` if the file does not exist.
+    pub async fn read_head(&self, key: &str, length: u64) -> Result<Option<(u64, Vec<u8>)>, StorageError> {
         let path = Path::from(key);
-        let beginning = async {
+        let head = async {
             let size = self.objects.head(&path).await?.size;
             if size == 0 {
                 return Ok((0, Vec::new()));
@@ -167,55 +173,55 @@ impl Storage {
                 GetOptions { range: Some(GetRange::Bounded(0..length.min(size))), ..GetOptions::default() };
             Ok((size, self.objects.get_opts(&path, options).await?.bytes().await?.to_vec()))
         };
-        found(within(beginning).await)
+        found(with_timeout(head).await)
     }
 
-    /// Moves a file; false when there is none.
-    pub async fn rename(&self, from: &str, to: &str) -> Result<bool, Away> {
+    /// Moves a file; returns false if it does not exist.
+    pub async fn rename(&self, from: &str, to: &str) -> Result<bool, StorageError> {
         self.prepare(to)?;
-        let moved = within(self.objects.rename(&Path::from(from), &Path::from(to))).await;
+        let moved = with_timeout(self.objects.rename(&Path::from(from), &Path::from(to))).await;
         found(moved).map(|moved| moved.is_some())
     }
 
-    /// Deletes a file; one that is not there is fine.
-    pub async fn delete(&self, key: &str) -> Result<(), Away> {
-        found(within(self.objects.delete(&Path::from(key))).await).map(drop)
+    /// Deletes a file, if it exists.
+    pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
+        found(with_timeout(self.objects.delete(&Path::from(key))).await).map(drop)
     }
 
     /// Deletes all files of a tenant.
-    pub async fn delete_all(&self, tenant_id: &str) -> Result<(), Away> {
+    pub async fn delete_all(&self, tenant_id: &str) -> Result<(), StorageError> {
         if let Some(folder) = self.folder.clone() {
             let prefix = tenant_id.to_owned();
             let deleted = tokio::task::spawn_blocking(move || folder.delete_all(&prefix)).await;
-            return deleted.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Away::Disk);
+            return deleted.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(StorageError::Disk);
         }
         let prefix = Path::from(tenant_id);
         let mut objects = self.objects.list(Some(&prefix));
-        while let Some(object) = within(objects.try_next()).await? {
-            found(within(self.objects.delete(&object.location)).await)?;
+        while let Some(object) = with_timeout(objects.try_next()).await? {
+            found(with_timeout(self.objects.delete(&object.location)).await)?;
         }
         Ok(())
     }
 }
 
-async fn within<T>(call: impl Future<Output = object_store::Result<T>>) -> Result<T, Away> {
-    Ok(tokio::time::timeout(DEADLINE, call).await.map_err(|_| Away::Late)??)
+async fn with_timeout<T>(call: impl Future<Output = object_store::Result<T>>) -> Result<T, StorageError> {
+    Ok(tokio::time::timeout(TIMEOUT, call).await.map_err(|_| StorageError::Timeout)??)
 }
 
-fn found<T>(answer: Result<T, Away>) -> Result<Option<T>, Away> {
+fn found<T>(answer: Result<T, StorageError>) -> Result<Option<T>, StorageError> {
     match answer {
         Ok(found) => Ok(Some(found)),
-        Err(Away::Failed(object_store::Error::NotFound { .. })) => Ok(None),
+        Err(StorageError::Failed(object_store::Error::NotFound { .. })) => Ok(None),
         Err(away) => Err(away),
     }
 }
 
-/// Tells a browser to keep the file under its name, whatever letters that has (RFC 6266, RFC 8187).
+/// Returns a `Content-Disposition` that saves the file under `name` (RFC 6266, RFC 8187).
 pub fn attachment(name: &str) -> String {
     format!("attachment; filename*=UTF-8''{}", percent(name))
 }
 
-/// As a part of an address: everything but unreserved letters written as `%xx`.
+/// Percent-encodes everything but unreserved characters.
 fn percent(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -1,6 +1,6 @@
-//! Object storage that speaks S3.
+//! Object storage with the S3 API.
 
-use super::{GOOD_FOR, hex, percent};
+use super::{URL_TTL, hex, percent};
 use crate::{Error, config::Config};
 use chrono::{DateTime, Utc};
 use object_store::{
@@ -12,20 +12,20 @@ use object_store::{
 use ring::{digest, hmac};
 use std::time::Duration;
 
-/// Signs addresses, so that whoever has one needs no key.
+/// Presigns URLs.
 pub struct Signer {
     store: AmazonS3,
-    /// Of the bucket, without a slash at its end.
+    /// URL of the bucket, without a trailing slash.
     url: String,
     host: String,
-    /// The bucket's part of the path.
+    /// Path of the bucket.
     path: String,
     region: String,
     key_id: String,
     key: String,
 }
 
-/// `None` when no bucket is set.
+/// Returns `None` without S3_BUCKET.
 pub fn open(config: &Config) -> Result<Option<(AmazonS3, Signer)>, Error> {
     let Some(bucket) = config.s3_bucket.clone() else { return Ok(None) };
     let (Some(key_id), Some(key)) =
@@ -61,7 +61,7 @@ pub fn open(config: &Config) -> Result<Option<(AmazonS3, Signer)>, Error> {
         .with_secret_access_key(&key)
         .with_client_options(options)
         .with_retry(retry)
-        // One at a time is all that is needed, and understood everywhere.
+        // Not every S3 server supports bulk deletes.
         .with_disable_bulk_delete(true)
         .build()
         .map_err(|_| Error::S3Endpoint)?;
@@ -71,8 +71,8 @@ pub fn open(config: &Config) -> Result<Option<(AmazonS3, Signer)>, Error> {
 }
 
 impl Signer {
-    /// By Signature Version 4, with the size among what is signed: `object_store` leaves that out, and whoever has
-    /// the address could send anything of any size.
+    /// Presigns a PUT with Signature Version 4. Signs Content-Length too, which `object_store` does not: otherwise the URL
+    /// would accept any size.
     pub fn upload_url(&self, key: &str, content_type: &str, size: i64, now: DateTime<Utc>) -> String {
         const SIGNED: &str = "content-length;content-type;host";
         let (day, at) = (now.format("%Y%m%d").to_string(), now.format("%Y%m%dT%H%M%SZ").to_string());
@@ -81,11 +81,11 @@ impl Signer {
             ("X-Amz-Algorithm", "AWS4-HMAC-SHA256".to_owned()),
             ("X-Amz-Credential", format!("{}/{scope}", self.key_id)),
             ("X-Amz-Date", at.clone()),
-            ("X-Amz-Expires", GOOD_FOR.as_secs().to_string()),
+            ("X-Amz-Expires", URL_TTL.as_secs().to_string()),
             ("X-Amz-SignedHeaders", SIGNED.to_owned()),
         ];
         let query = query.map(|(name, value)| format!("{name}={}", percent(&value))).join("&");
-        // A key is made of letters that need no escape.
+        // Keys contain only characters that need no escaping.
         let canonical = format!(
             "PUT\n{}/{key}\n{query}\ncontent-length:{size}\ncontent-type:{content_type}\nhost:{}\n\n{SIGNED}\nUNSIGNED-PAYLOAD",
             self.path, self.host
@@ -110,7 +110,7 @@ impl Signer {
             ("response-content-disposition", disposition),
             ("response-content-type", content_type),
         ]);
-        let url = self.store.signed_url_opts(Method::GET, &Path::from(key), GOOD_FOR, &options).await?;
+        let url = self.store.signed_url_opts(Method::GET, &Path::from(key), URL_TTL, &options).await?;
         Ok(url.to_string())
     }
 }

@@ -5,7 +5,7 @@ use crate::harness::{Church, Page, TestServer};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use reqwest::{Method, StatusCode, multipart};
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
-use server::{files::Files, storage::Address};
+use server::{files::Files, storage::SignedUrl};
 use std::{
     io::Cursor,
     net::SocketAddr,
@@ -101,13 +101,13 @@ impl Office {
         &self.server.running.files
     }
 
-    async fn promise(&self, name: &str, kind: &str, size: usize) -> (Uuid, Address) {
+    async fn promise(&self, name: &str, kind: &str, size: usize) -> (Uuid, SignedUrl) {
         let (id, editor) = (Uuid::now_v7(), self.owner.editor().expect("an owner"));
         let address = self.files().begin(&self.tenant, &editor, id, name, kind, size as i64).await;
         (id, address.expect("it is promised"))
     }
 
-    async fn fetch(&self, id: Uuid) -> Result<Address, server::files::Error> {
+    async fn fetch(&self, id: Uuid) -> Result<SignedUrl, server::files::Error> {
         self.files().fetch(&self.tenant, self.owner.viewer(), id).await
     }
 
@@ -152,7 +152,7 @@ pub fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().expect("a client")
 }
 
-async fn send(address: &Address, url: &str, kind: &str, bytes: &[u8]) -> StatusCode {
+async fn send(address: &SignedUrl, url: &str, kind: &str, bytes: &[u8]) -> StatusCode {
     let method: Method = address.method.parse().expect("a method");
     let request = client().request(method, url).header("content-type", kind).body(bytes.to_vec());
     request.send().await.expect("an answer").status()

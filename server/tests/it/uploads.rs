@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use futures::future::join_all;
 use reqwest::{Body, StatusCode, multipart};
 use serde_json::{Value, json};
-use server::{provisioning::Tools, storage::Doors};
+use server::{provisioning::Tools, storage::LocalUrlSigner};
 use std::{
     collections::BTreeMap,
     os::unix::fs::PermissionsExt,
@@ -250,8 +250,10 @@ async fn an_address_ends_when_it_says() {
     let left = (expires - chrono::Utc::now()).num_seconds();
     assert!((200..=300).contains(&left), "five minutes: {left} s");
 
-    let doors =
-        Doors::new(&server.running.installation.secret.file_key(), &format!("http://{}", server.addr()));
+    let doors = LocalUrlSigner::new(
+        &server.running.installation.secret.file_key(),
+        &format!("http://{}", server.addr()),
+    );
     let in_seconds = |seconds| chrono::Utc::now() + chrono::TimeDelta::seconds(seconds);
     let (up, down) =
         (format!("{}/uploads/{id}", church.tenant_id), format!("{}/files/{id}", church.tenant_id));
