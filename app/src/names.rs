@@ -1,4 +1,4 @@
-//! How names are shown. Either of two names may be missing; none leaves a stray comma or space.
+//! Names of people as they are shown. First or last name may be missing, without a stray comma or space.
 
 /// "Naomi Achieng": the names there are, in this order.
 pub fn full<'a>(names: impl IntoIterator<Item = Option<&'a str>>) -> String {

@@ -1,7 +1,7 @@
 //! Progress of a run as server-sent events. Watching never starts work.
 
 use crate::{address::Client, state::AppState};
-use app::{answer::Failure, provisioning::watch::Progress};
+use app::{error::PageError, provisioning::progress::Progress};
 use axum::{
     Extension,
     extract::{Path, State},
@@ -42,14 +42,14 @@ pub async fn progress(
         Ok(events) => events,
         Err(Error::Registry(registry::Error::NotFound)) => StatusCode::NOT_FOUND.into_response(),
         Err(Error::Registry(error)) => {
-            let failure = Failure::from(error);
-            failure.log();
-            failure.status().into_response()
+            let error = PageError::from(error);
+            error.log();
+            error.status().into_response()
         }
         Err(Error::TooMany { retry_after }) => {
-            let failure = Failure::TooManyAttempts { retry_after };
-            let retry_after = failure.retry_after().unwrap_or(RETRY_AFTER);
-            (failure.status(), [(header::RETRY_AFTER, retry_after.to_string())]).into_response()
+            let error = PageError::TooManyAttempts { retry_after };
+            let retry_after = error.retry_after().unwrap_or(RETRY_AFTER);
+            (error.status(), [(header::RETRY_AFTER, retry_after.to_string())]).into_response()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Refuses requests that no client of ours makes, before anything is rendered or looked up for them.
 
-use crate::{api::Problem, pages, state::AppState};
-use app::answer::Failure;
+use crate::{api::Problem, state::AppState};
+use app::{error::PageError, ui::layout::error_response};
 use axum::{
     extract::{Request, State},
     http::{
@@ -77,5 +77,5 @@ async fn refused(state: &AppState, request: Request, wrong: String) -> Response 
     if parts.uri.path().starts_with("/api/") {
         return Problem::malformed(wrong).rendered(parts.extensions.get::<RequestId>());
     }
-    pages::failure(state, parts, Failure::Refused(StatusCode::BAD_REQUEST)).await
+    error_response(&state.layout, &parts, PageError::Refused(StatusCode::BAD_REQUEST)).await
 }

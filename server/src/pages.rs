@@ -1,257 +1,197 @@
-//! How a page of the app is rendered for the person who asks.
+//! The pages of the app and its server functions, with the layers that they need.
 
-use crate::{address, assets, body, state::AppState};
+use crate::{address, files::pages as pictures, state::AppState};
 use any_spawner::Executor;
 use app::{
-    answer::{Answer, Failure, Flash, Reply},
-    sessions::page::sign_in_address,
-    ui::document::{Surroundings, cookie, document},
-    visit::{Doors, Look, SignedIn, Theme, Visit, local_path},
+    action::ActionError,
+    branches,
+    error::PageError,
+    extract::{Form, PublicContext, load_user, read_body, require_user},
+    home, members, personal_tokens,
+    preferences::{Theme, local_path},
+    provisioning, sessions, signup, tags,
+    ui::layout::{LayoutSettings, layout},
 };
 use axum::{
+    Extension, Json, Router,
     body::Body,
-    extract::{FromRequestParts, Path, Request, State},
-    http::{HeaderMap, Method, StatusCode, header, request::Parts},
-    middleware::Next,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, Method, StatusCode, header},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Redirect, Response},
+    routing::post,
 };
-use identity::Device;
-use leptos::{config::Env, prelude::*};
-use serde::Deserialize;
-use std::{collections::HashMap, future::ready, pin::Pin, sync::Arc};
-use tower_http::request_id::RequestId;
+use identity::{CurrentUser, Device};
+use leptos::{config::Env, prelude::*, server_fn::axum::get_server_fn_service};
+use leptos_axum::handle_server_fns_with_context;
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_sessions::Session;
-use uuid::Uuid;
 
-/// The most a form may send: notes of 10,000 characters, written as `%xx%xx%xx`, and room.
-const BODY: usize = 256 * 1024;
+/// Limit of the arguments of a server function: those of a form, as JSON.
+const MAX_ARGUMENT_BYTES: usize = 256 * 1024;
 
-pub type Page = Arc<dyn Fn(Visit, Doors, Option<SignedIn>) -> Answering + Send + Sync>;
-
-type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
-
-/// A page that anybody may ask for.
-pub fn public<F, R>(page: F) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static
-where
-    F: Fn(Visit, Doors) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = Answer> + Send + 'static,
-{
-    let page: Page = Arc::new(move |visit, doors, _| Box::pin(page(visit, doors)));
-    move |State(state), request| Box::pin(answer(state, request, page.clone(), Who::Anybody))
+pub fn router(state: &AppState) -> Router<AppState> {
+    let of_church = Router::new()
+        .merge(members::routes())
+        .merge(branches::routes())
+        .merge(tags::routes())
+        .merge(personal_tokens::routes())
+        .route_layer(from_fn(require_user))
+        .merge(pictures::routes())
+        .merge(home::routes())
+        .fallback(not_found)
+        .layer(from_fn(load_user));
+    let pages = Router::new()
+        .merge(of_church)
+        .merge(signup::routes())
+        .merge(provisioning::routes())
+        .merge(sessions::routes())
+        .route("/theme", post(theme))
+        .layer(from_fn_with_state(state.clone(), provide_context))
+        .layer(CatchPanicLayer::custom(crate::router::panicked))
+        .layer(from_fn(same_origin))
+        .layer(from_fn_with_state(state.layout.clone(), layout));
+    let functions = Router::new()
+        .route("/fn/{*name}", post(call_server_fn))
+        .layer(from_fn(load_user))
+        .layer(from_fn_with_state(state.clone(), provide_context))
+        .layer(CatchPanicLayer::custom(function_panicked))
+        .layer(from_fn(same_origin))
+        .layer(from_fn(answer_in_json));
+    pages.merge(functions)
 }
 
-/// A page of an office: whoever is not signed in does so first, and comes back.
-pub fn private<F, R>(page: F) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static
-where
-    F: Fn(Visit, SignedIn) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = Answer> + Send + 'static,
-{
-    let page: Page = Arc::new(move |visit, _, office| match office {
-        Some(office) => Box::pin(page(visit, office)),
-        None => Box::pin(async move { Ok(sign_in_first(&visit)) }),
-    });
-    move |State(state), request| Box::pin(answer(state, request, page.clone(), Who::SignedIn))
+async fn not_found() -> PageError {
+    PageError::NotFound
 }
 
-/// The first page: the office of whoever is signed in, a welcome for anybody else.
-pub async fn first(state: State<AppState>, request: Request) -> Response {
-    let page: Page = Arc::new(move |visit, _, office| match office {
-        Some(office) => Box::pin(app::home::home(visit, office)),
-        None => Box::pin(app::signup::page::welcome()),
-    });
-    answer(state.0, request, page, Who::SignedIn).await
-}
-
-pub async fn not_found(state: State<AppState>, request: Request) -> Response {
-    let page: Page = Arc::new(|_, _, _| Box::pin(async { Err(Failure::NotFound) }));
-    answer(state.0, request, page, Who::Anybody).await
-}
-
-pub type Answered = Pin<Box<dyn Future<Output = Response> + Send>>;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Who {
-    Anybody,
-    SignedIn,
-}
-
-/// What was sent to a page while nobody was signed in is not carried out; a page is asked for again.
-pub fn sign_in_first(visit: &Visit) -> Reply {
-    let here = visit.uri.path_and_query().map_or("/", |here| here.as_str());
-    Reply::redirect(sign_in_address(here))
-}
-
-pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let body = if parts.method == Method::POST {
-        match form_body(&parts, body).await {
-            Ok(body) => Some(body),
-            Err(status) => return status.into_response(),
-        }
-    } else {
-        None
+/// Middleware: adds [`PublicContext`] to the request.
+async fn provide_context(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let Some(session) = request.extensions().get::<Session>().cloned() else {
+        return PageError::Internal("a page stands outside of the session layer".into()).into_response();
     };
-    let Some(session) = parts.extensions.get::<Session>().cloned() else {
-        tracing::error!("a page stands outside the session layer");
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let params = Path::<HashMap<String, String>>::from_request_parts(&mut parts, &()).await;
-    let doors = Doors {
+    let (parts, body) = request.into_parts();
+    let context = PublicContext {
         identity: state.identity.clone(),
         registry: state.registry.clone(),
-        session: session.clone(),
+        session,
         device: Device::new(parts.extensions.get().cloned().unwrap_or_default(), state.https),
         address: address::client(&parts).limit_key(),
     };
-    let visit = Visit {
-        uri: parts.uri.clone(),
-        body,
-        id: params.ok().and_then(|Path(mut params)| params.remove("id")),
-        accept_language: text(&parts.headers, header::ACCEPT_LANGUAGE).to_owned(),
-        look: look(&parts.headers),
-    };
-    let office = match who {
-        Who::Anybody => None,
-        Who::SignedIn => match state.identity.resolve(&session).await {
-            Ok(office) => office,
-            Err(error) => return failure(&state, parts, error.into()).await,
-        },
-    };
-    if let Some(office) = &office {
-        tracing::Span::current().record("tenant", office.tenant.id());
+    request = Request::from_parts(parts, body);
+    request.extensions_mut().insert(context);
+    next.run(request).await
+}
+
+/// Middleware: CSRF check by `Sec-Fetch-Site` and `Origin`. A client that sends neither is not a browser and cannot
+/// carry a victim's cookie.
+async fn same_origin(request: Request, next: Next) -> Response {
+    if request.method() == Method::POST && !is_same_origin(request.headers()) {
+        return PageError::CrossSite.into_response();
     }
-    let shown = office.clone();
-    render(&state, parts, shown, move || page(visit.clone(), doors.clone(), office.clone())).await
+    next.run(request).await
 }
 
-/// The page that says what went wrong.
-pub async fn failure(state: &AppState, parts: Parts, failure: Failure) -> Response {
-    render(state, parts, None, move || Box::pin(ready(Err(failure.clone())))).await
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    match (text(headers, "sec-fetch-site"), text(headers, "origin"), text(headers, "host")) {
+        (Some(site), ..) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
+        (None, Some(_), None) => false,
+        (None, None, _) => true,
+    }
 }
 
-async fn render(
-    state: &AppState,
-    parts: Parts,
-    office: Option<SignedIn>,
-    answer: impl Fn() -> Answering + Clone + Send + Sync + 'static,
+/// Calls a server function. An unknown name is one of an earlier release, in a page that was left open.
+async fn call_server_fn(
+    State(state): State<AppState>,
+    user: Option<Extension<CurrentUser>>,
+    request: Request,
 ) -> Response {
-    let request_id = parts
-        .extensions
-        .get::<RequestId>()
-        .and_then(|id| id.header_value().to_str().ok())
-        .unwrap_or_default();
-    let around = Surroundings {
-        options: state.leptos.clone(),
-        look: look(&parts.headers),
-        office,
-        request_id: request_id.to_owned(),
-        secure: state.https,
-        exact: parts.uri.path().matches('/').count() <= 1,
-        source_url: state.source_url.clone(),
-    };
-    let app = move || {
-        let answer = answer();
-        let around = around.clone();
-        Suspend::new(async move { document(answer.await, &around) })
-    };
-    let request = Request::from_parts(parts, Body::empty());
-    let mut response = leptos_axum::render_app_async_with_context(|| {}, app)(request).await;
-    if response.status().is_redirection() {
-        *response.body_mut() = Body::empty();
-    }
-    response
-}
-
-/// Gives every failure its page, also those that axum answers in words of its own.
-pub async fn failures(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let mut response = next.run(Request::from_parts(parts.clone(), body)).await;
-    let status = response.status();
-    let is_failure = status.is_client_error() || status.is_server_error();
-    if !is_failure || text(response.headers(), header::CONTENT_TYPE).starts_with("text/html") {
+    if get_server_fn_service(parts.uri.path(), parts.method.clone()).is_none() {
+        return function_error(ActionError::NotFound);
+    }
+    let bytes = match read_body(body, MAX_ARGUMENT_BYTES).await {
+        Ok(bytes) => bytes,
+        Err(status) => return function_error(PageError::Refused(status).into()),
+    };
+    let settings = state.layout.clone();
+    let context = move || {
+        if let Some(Extension(user)) = &user {
+            provide_context_value(user.clone());
+        }
+        provide_context_value(settings.clone());
+    };
+    let request = Request::from_parts(parts, Body::from(bytes));
+    let response = handle_server_fns_with_context(context, request).await.into_response();
+    if response.status() != StatusCode::INTERNAL_SERVER_ERROR {
         return response;
     }
-    let known = response.extensions_mut().remove::<Failure>();
-    let mut page = failure(&state, parts, known.unwrap_or_else(|| Failure::of(status))).await;
-    for name in [header::ALLOW, header::RETRY_AFTER] {
-        if let Some(value) = response.headers_mut().remove(&name) {
-            page.headers_mut().insert(name, value);
-        }
+    // Leptos answers every error with 500: the status is that of the error in its body.
+    let (mut parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    if let Ok(error) = serde_json::from_slice::<ActionError>(&body) {
+        parts.status = StatusCode::from_u16(error.status()).unwrap_or(parts.status);
     }
-    page
+    Response::from_parts(parts, Body::from(body))
 }
 
-/// The record that an address names. What is no id names nothing.
-pub struct Id(pub Uuid);
-
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = StatusCode;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, StatusCode> {
-        let id = Path::<Uuid>::from_request_parts(parts, state).await;
-        id.map(|Path(id)| Self(id)).map_err(|_| StatusCode::NOT_FOUND)
-    }
+fn provide_context_value<T: Send + Sync + 'static>(value: T) {
+    leptos::prelude::provide_context(value);
 }
 
-async fn form_body(parts: &Parts, body: Body) -> Result<Arc<str>, StatusCode> {
-    let sent = body::read(body, BODY).await?;
-    let kind = text(&parts.headers, header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
-    // A form without fields has no type.
-    if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") && !sent.is_empty() {
-        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-    }
-    std::str::from_utf8(&sent).map(Arc::from).map_err(|_| StatusCode::BAD_REQUEST)
+fn function_error(error: ActionError) -> Response {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // The header by which the browser's side of a server function knows an error.
+    let header = [(HeaderName::from_static("servererror"), "1")];
+    (status, header, Json(error)).into_response()
 }
 
-fn look(headers: &HeaderMap) -> Look {
-    let cookies = text(headers, header::COOKIE);
-    let cookie = |name: &str| {
-        cookies
-            .split(';')
-            .filter_map(|cookie| cookie.trim().split_once('='))
-            .find(|(n, _)| *n == name)
-            .map(|(_, v)| v)
-    };
-    Look {
-        theme: cookie("theme").map(Theme::from_name).unwrap_or_default(),
-        flash: cookie("flash").and_then(Flash::from_name),
+/// Middleware: errors of layers are answered in the format of server functions.
+async fn answer_in_json(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    match response.extensions_mut().remove::<PageError>() {
+        Some(error) => function_error(error.into()),
+        None if response.status() == StatusCode::METHOD_NOT_ALLOWED => function_error(ActionError::NotFound),
+        None => response,
     }
 }
 
-fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+fn function_panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    PageError::Internal("a server function panicked".into()).into_response()
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Chosen {
-    theme: String,
+/// Stores the theme in a cookie, and goes back to the page.
+async fn theme(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Form(form): Form,
+) -> Result<Response, PageError> {
+    let theme = Theme::from_name(form.get("theme"));
+    let cookie = state.layout.cookie(&format!("theme={}; Max-Age=31536000", theme.name()));
+    let host = text(&headers, "host").unwrap_or_default();
+    let back = text(&headers, "referer").and_then(|referer| local_path(referer, host));
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&back.unwrap_or_else(|| "/".into()))).into_response())
 }
 
-/// Remembers the colours somebody likes, in the browser, and goes back to the page they were on.
-pub async fn theme(State(state): State<AppState>, request: Request) -> Result<Response, StatusCode> {
-    let (parts, body) = request.into_parts();
-    let form = form_body(&parts, body).await?;
-    let chosen: Chosen = serde_urlencoded::from_str(&form).unwrap_or_default();
-    let theme = Theme::from_name(&chosen.theme);
-    let cookie = cookie(&format!("theme={}; Max-Age=31536000", theme.name()), state.https);
-    let host = text(&parts.headers, header::HOST);
-    let back = local_path(text(&parts.headers, header::REFERER), host).unwrap_or_else(|| "/".into());
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(&back)).into_response())
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The options of Leptos: known here, but for what `make dev` sets in the environment.
-pub fn leptos_options() -> LeptosOptions {
+/// Settings of pages. The options of Leptos are known here, except what `make dev` sets in the environment.
+pub fn layout_settings(secure: bool, source_url: Option<String>) -> LayoutSettings {
     // An error says that another server of this process has done it.
     let _ = Executor::init_tokio();
     let options = LeptosOptions::builder()
         .output_name("vestry")
         .site_root("target/site")
-        .site_pkg_dir(assets::PKG.as_str());
-    if !*assets::WATCHED {
-        return options.env(Env::PROD).build();
-    }
-    // cargo-leptos says on which port it announces changes.
-    let port = std::env::var("LEPTOS_RELOAD_PORT").ok().and_then(|port| port.parse().ok());
-    options.env(Env::DEV).reload_port(port.unwrap_or(3001)).build()
+        .site_pkg_dir(crate::assets::PKG.as_str());
+    let options = if *crate::assets::WATCHED {
+        // cargo-leptos says on which port it announces changes.
+        let port = std::env::var("LEPTOS_RELOAD_PORT").ok().and_then(|port| port.parse().ok());
+        options.env(Env::DEV).reload_port(port.unwrap_or(3001)).build()
+    } else {
+        options.env(Env::PROD).build()
+    };
+    LayoutSettings { options, secure, source_url: source_url.map(Into::into) }
 }

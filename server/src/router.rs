@@ -1,24 +1,17 @@
 //! Every address that is answered.
 
 use crate::{
-    address, api, assets, events,
-    files::pages as pictures,
-    guard, health, http_log, metrics, pages,
-    pages::{private, public},
-    state::AppState,
-    storage::handlers,
+    address, api, assets, events, guard, health, http_log, metrics, pages, state::AppState, storage::handlers,
 };
-use app::{answer::Failure, branches, members, provisioning, sessions, signup, tags, tokens};
 use axum::{
-    Extension, Router,
+    Router,
     body::HttpBody,
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post, put},
+    routing::{get, put},
 };
-use tenant::photos::Whose;
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{
@@ -26,8 +19,8 @@ use tower_sessions::{
     cookie::{SameSite, time::Duration},
 };
 
-/// A session nobody uses for so long ends.
-const SESSION: Duration = Duration::days(14);
+/// Idle time after which a session ends.
+const SESSION_IDLE_TTL: Duration = Duration::days(14);
 
 pub fn router(state: AppState) -> Router {
     // Browsers take a cookie of this prefix only from this host, over https and for all of it.
@@ -37,43 +30,8 @@ pub fn router(state: AppState) -> Router {
         .with_same_site(SameSite::Lax)
         .with_http_only(true)
         .with_secure(state.https)
-        .with_expiry(Expiry::OnInactivity(SESSION));
-    let pages = Router::new()
-        .route("/", get(pages::first))
-        .route("/signup", get(public(signup::page::church)))
-        .route("/signup/you", form(public(signup::page::founder)))
-        .route("/opening/{id}", form(public(provisioning::page::opening)))
-        .route("/signin", form(public(sessions::page::sign_in)))
-        .route("/choose", form(public(sessions::page::choose)))
-        .route("/signout", form(public(sessions::page::sign_out)))
-        .route("/theme", post(pages::theme))
-        .route("/members", get(private(members::list::list)))
-        .route("/members/new", form(private(members::edit::add)))
-        .route("/members/{id}", get(private(members::detail::detail)))
-        .route("/members/{id}/edit", form(private(members::edit::change)))
-        .route("/members/{id}/archive", form(private(members::detail::archive)))
-        .route("/members/{id}/restore", form(private(members::detail::restore)))
-        .route("/members/{id}/photo", form(pictures::form(Whose::Member)))
-        .route("/members/{id}/photo.jpg", get(pictures::of_member))
-        .route("/members/{id}/photo-small.jpg", get(pictures::of_member_small))
-        .route("/branches", get(private(branches::list::list)))
-        .route("/branches/new", form(private(branches::edit::add)))
-        .route("/branches/{id}", get(private(branches::detail::detail)))
-        .route("/branches/{id}/edit", form(private(branches::edit::change)))
-        .route("/branches/{id}/archive", form(private(branches::detail::archive)))
-        .route("/branches/{id}/restore", form(private(branches::detail::restore)))
-        .route("/branches/{id}/picture", form(pictures::form(Whose::Branch)))
-        .route("/branches/{id}/picture.jpg", get(pictures::of_branch))
-        .route("/settings/tags", get(private(tags::list::list)))
-        .route("/settings/tags/{id}/edit", form(private(tags::edit::rename)))
-        .route("/settings/tags/{id}/remove", form(private(tags::edit::remove)))
-        .route("/settings/tokens", get(private(tokens::list::list)))
-        .route("/settings/tokens/new", form(private(tokens::add::add)))
-        .route("/settings/tokens/{id}/revoke", form(private(tokens::revoke::revoke)))
-        .fallback(pages::not_found)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(same_origin))
-        .layer(middleware::from_fn_with_state(state.clone(), pages::failures))
+        .with_expiry(Expiry::OnInactivity(SESSION_IDLE_TTL));
+    let pages = pages::router(&state)
         .layer(sessions)
         .layer(middleware::from_fn(never_empty))
         .layer(CompressionLayer::new());
@@ -86,7 +44,7 @@ pub fn router(state: AppState) -> Router {
         .merge(files)
         .route("/files/{*key}", put(handlers::upload).get(handlers::download))
         .merge(api::router(state.clone()))
-        .route("/opening/{id}/events", get(events::progress))
+        .route("/signup/{id}/events", get(events::progress))
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::metrics))
@@ -99,14 +57,6 @@ pub fn router(state: AppState) -> Router {
                 .layer(middleware::from_fn_with_state(state.clone(), guard::check)),
         )
         .with_state(state)
-}
-
-/// A page that shows a form, and takes what it sends.
-fn form<F>(page: F) -> MethodRouter<AppState>
-where
-    F: Fn(State<AppState>, Request) -> pages::Answered + Clone + Send + Sync + 'static,
-{
-    get(page.clone()).post(page)
 }
 
 /// The session layer answers 500 with nothing in it when a session cannot be written down.
@@ -141,30 +91,8 @@ fn keep_session(headers: &mut HeaderMap) {
     }
 }
 
-/// A form of another site is refused. Browsers say where a form comes from; whoever says nothing is
-/// no browser, and has no session it did not get itself.
-async fn same_origin(request: Request, next: Next) -> Response {
-    if request.method() != Method::POST {
-        return next.run(request).await;
-    }
-    if !is_from_us(request.headers()) {
-        return (StatusCode::FORBIDDEN, Extension(Failure::CrossSite)).into_response();
-    }
-    next.run(request).await
-}
-
-fn is_from_us(headers: &HeaderMap) -> bool {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    match (header("sec-fetch-site"), header("origin"), header("host")) {
-        (Some(site), ..) => matches!(site, "same-origin" | "none"),
-        (None, Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, from)| from == host),
-        (None, Some(_), None) => false,
-        (None, None, _) => true,
-    }
-}
-
 /// A fault of ours ends its request, not the server. The panic hook has logged it.
-fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+pub fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side. Try again.").into_response()
 }
 

@@ -10,7 +10,7 @@ use crate::{
     health,
     installation::Installation,
     log, metrics,
-    pages::leptos_options,
+    pages::layout_settings,
     provisioning::{Servers, Template, Tools, Worker},
     router::router,
     state::{self, AppState},
@@ -106,16 +106,15 @@ impl Running {
             tokio::spawn(health::sample(registry, identity)),
             tokio::spawn(metrics::upkeep()),
             tokio::spawn(sweep),
-            tokio::spawn(api::Limits::keep_small(limits.clone())),
+            tokio::spawn(api::Limits::evict_stale(limits.clone())),
         ];
         let draining = CancellationToken::new();
         let state = AppState::from(state::Inner {
             registry: installation.registry.clone(),
             changes: installation.changes.clone(),
             identity: installation.identity.clone(),
-            leptos: leptos_options(),
+            layout: layout_settings(config.is_https(), source_url),
             operator_token: operator_token.as_deref().map(Into::into),
-            source_url: source_url.map(Into::into),
             trusted_proxies: config.trusted_proxies.clone(),
             https: config.is_https(),
             files: files.clone(),

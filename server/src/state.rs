@@ -1,8 +1,8 @@
 //! State shared by all request handlers.
 
 use crate::{address::TrustedProxies, api::Limits, files::Files, streams::Streams};
+use app::ui::layout::LayoutSettings;
 use identity::Identity;
-use leptos::prelude::LeptosOptions;
 use registry::{Registry, changes::Changes};
 use std::{ops::Deref, sync::Arc};
 use tokio_util::sync::CancellationToken;
@@ -15,10 +15,9 @@ pub struct Inner {
     pub registry: Registry,
     pub changes: Changes,
     pub identity: Identity,
-    pub leptos: LeptosOptions,
+    /// Settings of pages.
+    pub layout: LayoutSettings,
     pub operator_token: Option<Arc<str>>,
-    /// URL of the source code, linked on every page.
-    pub source_url: Option<Arc<str>>,
     pub trusted_proxies: TrustedProxies,
     /// Whether browsers reach the server over https.
     pub https: bool,

@@ -1,172 +1,108 @@
-use super::form::BranchForm;
+use super::actions;
 use crate::{
-    answer::{Answer, Failure, Flash, Reply},
+    error::PageError,
+    extract::{Form, Path},
     forms::{
-        Errors,
-        fields::{Field, summary, tick, unchosen},
-        guard::{Guard, Kind},
-        once::{Claim, Submission, already_sent, key_field, new_key},
+        context,
+        enhanced::{EnhancedForm, FormKind},
+        fields::{Choices, FormState, sections},
+        recover,
+        submission::{key_field, new_key},
     },
-    places,
-    ui::{frame::Door, icon},
-    visit::{SignedIn, Visit},
+    page::{Layout, NavItem, Page, Redirect},
+    ui::{field::ErrorSummary, page_header::PageHeader},
 };
+use axum::{
+    Extension,
+    response::{IntoResponse, Response},
+};
+use domain::{Errors, RawForm, branches::BRANCH};
+use identity::CurrentUser;
 use leptos::prelude::*;
-use tenant::{Editor, Version, branches};
+use tenant::{Version, branches};
 use uuid::Uuid;
 
-pub async fn add(visit: Visit, office: SignedIn) -> Answer {
-    let editor = editor_of_all(&office)?;
-    let Some(typed) = visit.submitted::<BranchForm>() else {
-        let blank = BranchForm::blank(&office.church.country, &office.church.timezone);
-        let blank = BranchForm { key: new_key(), ..blank };
-        return form_page(&office, &editor, None, blank, Errors::default()).await;
-    };
-    let details = match typed.details(&office.church, None) {
-        Ok(details) => details,
-        Err(errors) => return form_page(&office, &editor, None, typed, errors).await,
-    };
-    let submission = match Submission::claim(&office, &visit).await? {
-        Claim::Proceed(submission) => submission,
-        Claim::Repeated(location) => return Ok(Reply::redirect(location).saying(Flash::BranchAdded)),
-        Claim::Reused => {
-            let typed = BranchForm { key: new_key(), ..typed };
-            return form_page(&office, &editor, None, typed, already_sent("name")).await;
-        }
-    };
-    let id = submission.id;
-    match branches::add(&office.tenant, &editor, id, &details).await {
-        Ok(()) => Ok(submission.finish(format!("/branches/{id}"), Flash::BranchAdded).await?),
+/// A new branch is where the church is, until something else is chosen.
+pub async fn new(Extension(user): Extension<CurrentUser>) -> Result<Page, PageError> {
+    let church = &user.church;
+    let form = RawForm::from([
+        ("country", church.country.as_str()),
+        ("timezone", &church.timezone),
+        ("key", &new_key()),
+    ]);
+    form_page(&user, None, form, Errors::default()).await
+}
+
+pub async fn create(
+    Extension(user): Extension<CurrentUser>,
+    Form(form): Form,
+) -> Result<Response, PageError> {
+    submit(&user, None, form).await
+}
+
+pub async fn edit(Extension(user): Extension<CurrentUser>, Path(id): Path<Uuid>) -> Result<Page, PageError> {
+    let editor = user.admin.editor_of_all_branches()?;
+    let branch = branches::find(&user.tenant, editor.viewer(), id).await?;
+    let form = BRANCH.fill(&branch.fields, &context(&user));
+    let form = form.with("version", Version::from(branch.updated_at).to_string());
+    form_page(&user, Some(id), form, Errors::default()).await
+}
+
+pub async fn update(
+    Extension(user): Extension<CurrentUser>,
+    Path(id): Path<Uuid>,
+    Form(form): Form,
+) -> Result<Response, PageError> {
+    submit(&user, Some(id), form).await
+}
+
+async fn submit(user: &CurrentUser, id: Option<Uuid>, form: RawForm) -> Result<Response, PageError> {
+    match actions::save(user, id, &form).await {
+        Ok(saved) => Ok(Redirect::from(saved).into_response()),
         Err(error) => {
-            submission.release().await?;
-            form_page(&office, &editor, None, typed, rejected(error)?).await
+            let (form, errors) = recover(form, error)?;
+            Ok(form_page(user, id, form, errors).await?.into_response())
         }
     }
-}
-
-pub async fn change(visit: Visit, office: SignedIn) -> Answer {
-    let id = visit.record()?;
-    let editor = editor_of_all(&office)?;
-    let branch = branches::find(&office.tenant, editor.viewer(), id).await?;
-    let Some(typed) = visit.submitted::<BranchForm>() else {
-        return form_page(&office, &editor, Some(id), BranchForm::of(&branch), Errors::default()).await;
-    };
-    let done = match typed.details(&office.church, Some(&branch.details)) {
-        Ok(details) => branches::change(&office.tenant, &editor, id, &details, typed.seen()).await,
-        Err(errors) => return form_page(&office, &editor, Some(id), typed, errors).await,
-    };
-    match done {
-        Ok(()) => Ok(Reply::redirect(format!("/branches/{id}")).saying(Flash::BranchChanged)),
-        Err(tenant::Error::Changed) => {
-            // Sent once more, it is meant.
-            let now = branches::find(&office.tenant, editor.viewer(), id).await?;
-            let typed = BranchForm { version: Version::from(now.updated_at).to_string(), ..typed };
-            form_page(&office, &editor, Some(id), typed, changed("name", "branch")).await
-        }
-        Err(error) => form_page(&office, &editor, Some(id), typed, rejected(error)?).await,
-    }
-}
-
-/// Branches and tags are of the whole church: changing them needs an editor of all branches.
-pub fn editor_of_all(office: &SignedIn) -> Result<Editor, Failure> {
-    let editor = office.admin.editor()?;
-    if editor.is_of_all_branches() { Ok(editor) } else { Err(Failure::Forbidden) }
-}
-
-/// What the database would not take, at the field it concerns; any other error goes on.
-pub fn rejected(error: tenant::Error) -> Result<Errors, tenant::Error> {
-    match error {
-        tenant::Error::Rejected { field, message } => {
-            // The form calls the telephone by its plain name.
-            let field = field.trim_end_matches("_e164");
-            Ok(Errors::one(field, message))
-        }
-        error => Err(error),
-    }
-}
-
-/// What is said to whoever writes over what somebody else has written meanwhile.
-pub fn changed(field: &str, who: &str) -> Errors {
-    Errors::one(
-        field,
-        format!(
-            "Somebody else has changed this {who} since you opened it. Look at it in another window; what you \
-             typed is still here, and Save puts it in the place of theirs."
-        ),
-    )
 }
 
 async fn form_page(
-    office: &SignedIn,
-    editor: &Editor,
+    user: &CurrentUser,
     id: Option<Uuid>,
-    typed: BranchForm,
+    form: RawForm,
     errors: Errors,
-) -> Answer {
-    let choices = branches::choices(&office.tenant, editor.viewer()).await?;
-    let others = choices.into_iter().filter(|choice| Some(choice.id) != id);
-    let parents =
-        std::iter::once(unchosen("None")).chain(others.map(|choice| (choice.id.to_string(), choice.name)));
-    let parents = parents.collect();
-    let (title, back, here) = match id {
-        Some(id) => ("Edit the branch", format!("/branches/{id}"), format!("/branches/{id}/edit")),
-        None => ("Add a branch", "/branches".to_owned(), "/branches/new".to_owned()),
+) -> Result<Page, PageError> {
+    let editor = user.admin.editor_of_all_branches()?;
+    let others = branches::choices(&user.tenant, editor.viewer()).await?;
+    let others = others.into_iter().filter(|branch| Some(branch.id) != id);
+    let choices = Choices {
+        branches: others.map(|branch| (branch.id.to_string(), branch.name)).collect(),
+        ..Choices::default()
     };
-    let text = |name, label, value: &str| Field::new(name, label, value, &errors).optional();
-    let form = view! {
-        <form class="stack" method="post" action=here novalidate>
-            {summary(&errors)}
-            <input type="hidden" name="version" value=typed.version.clone()/>
-            {(!typed.key.is_empty()).then(|| key_field(&typed.key))}
-            <fieldset class="section">
-                <legend>"The branch"</legend>
-                {Field::new("name", "Name", &typed.name, &errors).max(120).input()}
-                <div class="row">
-                    {text("short_code", "Short code", &typed.short_code).max(12).hint("For lists and figures: WL").input()}
-                    {text("parent_id", "Belongs to", &typed.parent_id).select(parents)}
-                </div>
-                {text("service_times", "Services", &typed.service_times).max(1000).hint("As you would write them on the door.").textarea(3)}
-                {tick("is_main", "This is the main branch", "A church has one. Choosing this one takes the place of the other.",
-                    !typed.is_main.is_empty(), &errors)}
-            </fieldset>
-            <fieldset class="section">
-                <legend>"Contact"</legend>
-                <div class="row">
-                    {text("phone", "Phone", &typed.phone).kind("tel").max(40).input()}
-                    {text("email", "Email", &typed.email).kind("email").max(254).input()}
-                </div>
-                {text("website", "Website", &typed.website).kind("url").max(300).input()}
-            </fieldset>
-            <fieldset class="section">
-                <legend>"Where it is"</legend>
-                {text("address1", "Address", &typed.address1).max(200).input()}
-                {text("address2", "Second line", &typed.address2).max(200).input()}
-                <div class="row">
-                    {text("city", "City", &typed.city).max(120).input()}
-                    {text("postal_code", "Postal code", &typed.postal_code).max(20).input()}
-                </div>
-                <div class="row">
-                    {text("region", "County or region", &typed.region).max(120).input()}
-                    {text("country", "Country", "").select_of(places::country_options(&typed.country))}
-                </div>
-                {Field::new("timezone", "Time zone", "", &errors).select_of(places::timezone_options(&typed.timezone))}
-            </fieldset>
+    let (title, back, path) = match id {
+        Some(id) => (
+            format!("Edit {}", form.get("name")),
+            (format!("/branches/{id}"), "Back".into()),
+            format!("/branches/{id}/edit"),
+        ),
+        None => ("Add a branch".into(), ("/branches".into(), "Branches".into()), "/branches/new".into()),
+    };
+    let inputs = view! {
+        <form class="stack" method="post" action=path novalidate>
+            <ErrorSummary errors=&errors/>
+            <input r#type="hidden" name="version" value=form.get("version").to_owned()/>
+            {id.is_none().then(|| key_field(form.get("key")))}
+            {sections(&BRANCH, FormState { form: &form, errors: &errors }, &choices)}
             <div class="actions sticky">
-                <a class="btn quiet" href=back.clone()>"Cancel"</a>
+                <a class="btn quiet" href=back.0.clone()>"Cancel"</a>
                 <button class="btn primary">"Save"</button>
             </div>
         </form>
-
     }
     .into_any();
     let body = view! {
-        <div class="head">
-            <div>
-                <a class="back" href=back.clone()>{icon::back()}{if id.is_some() { "Back to the branch" } else { "Branches" }}</a>
-                <h1>{title}</h1>
-            </div>
-        </div>
-        <Guard kind=Kind::Branch>{form}</Guard>
+        <PageHeader title=title.clone() back=back/>
+        <EnhancedForm kind=FormKind::Branch(id)>{inputs}</EnhancedForm>
     };
-    Ok(Reply::desk(title, Door::Branches, body).unless_wrong(&errors))
+    Ok(Page::new(title, Layout::Narrow(NavItem::Branches), body).with_errors(&errors))
 }

@@ -1,29 +1,35 @@
-use super::edit::editor_of_all;
 use crate::{
-    answer::{Answer, Reply},
-    places,
+    error::PageError,
+    extract::Query,
+    page::{Layout, NavItem, Page, Redirect},
     ui::{
-        behaviour::Filters,
-        frame::Door,
-        icon,
-        list::{address, count, none, pages},
+        empty_state::EmptyState,
+        islands::LiveList,
+        page_header::PageHeader,
+        pagination::{address, count, no_value, pagination},
+        table::{Column, Table},
     },
-    visit::{SignedIn, Visit},
 };
+use axum::{
+    Extension,
+    response::{IntoResponse, Response},
+};
+use domain::locale;
+use identity::CurrentUser;
 use leptos::prelude::*;
 use serde::Deserialize;
 use tenant::branches::{self, Branch, Filter, PAGE};
 
-/// The state of the list, as the address holds it.
+/// State of the list, as the address holds it.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-struct Query {
+pub struct ListQuery {
     search: String,
     show: String,
     page: String,
 }
 
-impl Query {
+impl ListQuery {
     fn archived(&self) -> bool {
         self.show == "archived"
     }
@@ -39,112 +45,88 @@ impl Query {
     }
 }
 
-pub async fn list(visit: Visit, office: SignedIn) -> Answer {
-    let query: Query = visit.query();
+pub async fn list(
+    Extension(user): Extension<CurrentUser>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, PageError> {
     let filter = query.filter();
-    let found = branches::list(&office.tenant, office.admin.viewer(), &filter).await?;
-    // The page is gone, because its branches are: the last one there is.
+    let found = branches::list(&user.tenant, user.admin.viewer(), &filter).await?;
+    // A page past the end leads to the last one.
     if found.items.is_empty() && found.total > 0 && filter.page > 0 {
-        return Ok(Reply::redirect(query.address(((found.total - 1) / PAGE) as u32)));
+        return Ok(Redirect::to(query.address(((found.total - 1) / PAGE) as u32)).into_response());
     }
-    let may_edit = editor_of_all(&office).is_ok();
-    let sentence = match (query.archived(), query.search.trim().is_empty()) {
+    let may_edit = user.admin.editor_of_all_branches().is_ok();
+    let is_search = !query.search.trim().is_empty();
+    let summary = match (query.archived(), is_search) {
         (true, _) => count(found.total, "archived branch", "archived branches"),
-        (false, true) => {
-            count(found.total, "place where your church meets", "places where your church meets")
-        }
-        (false, false) => count(found.total, "branch found", "branches found"),
+        (false, false) => count(found.total, "branch", "branches"),
+        (false, true) => count(found.total, "branch found", "branches found"),
     };
     let shown = found.items.len();
-    let only_main = found.total == 1 && query.search.is_empty() && !query.archived();
-    let table = if shown == 0 { nothing(&query) } else { table(found.items, &office.church.country) };
-    let filters = view! {
+    let only_main = found.total == 1 && !is_search && !query.archived();
+    let table = if shown == 0 { empty_state(is_search) } else { table(found.items, &user.church.country) };
+    let pages = pagination(filter.page, PAGE, shown, found.total, |page| query.address(page));
+    let add = may_edit
+        .then(|| view! { <a class="btn primary" href="/branches/new">"Add a branch"</a> }.into_any());
+    let subtitle = view! { <span data-count="">{summary.clone()}</span> }.into_any();
+    let list = view! {
+        <PageHeader title="Branches" subtitle=subtitle actions=add.unwrap_or_else(|| ().into_any())/>
         <form class="bar" role="search" autocomplete="off" aria-label="Branches" method="get" action="/branches">
             <input class="input search" r#type="search" name="search" aria-label="Search branches"
                    placeholder="Name, code or city" value=query.search.clone() maxlength="200"/>
             <select class="input" name="show" aria-label="Which branches">
-                <option value="" selected=!query.archived()>"Open branches"</option>
+                <option value="" selected=!query.archived()>"Current"</option>
                 <option value="archived" selected=query.archived()>"Archived"</option>
             </select>
-            <button class="btn">"Search"</button>
+            <button class="btn search-button">"Search"</button>
         </form>
-
+        <div class="contents" data-results=summary>{table}{pages}</div>
+        {(only_main && may_edit).then(|| view! {
+            <p class="muted">"A branch is a place where your church meets. Each person belongs to one."</p>
+        })}
     }
     .into_any();
-    let pages = pages(filter.page, PAGE, shown, found.total, |page| query.address(page));
-    let body = view! {
-        <div class="head">
-            <div><h1>"Branches"</h1><p>{sentence}</p></div>
-            {may_edit.then(|| view! { <div class="bar"><a class="btn primary" href="/branches/new">"Add a branch"</a></div> })}
-        </div>
-        <Filters>{filters}</Filters>
-        {table}
-        {pages}
-        {(only_main && may_edit).then(|| view! {
-            <p class="muted">"A branch is a place where your church meets. Each member belongs to one."</p>
-        })}
-    };
-    Ok(Reply::room("Branches", Door::Branches, body))
+    let body = view! { <LiveList>{list}</LiveList> };
+    Ok(Page::new("Branches", Layout::App(NavItem::Branches), body).into_response())
 }
 
-fn nothing(query: &Query) -> AnyView {
-    if query.search.trim().is_empty() {
-        view! {
-            <div class="card empty">
-                {icon::arch()}
-                <h2>"Nothing is archived"</h2>
-                <p>"A branch you archive leaves the lists and waits here until you bring it back."</p>
-                <a class="btn" href="/branches">"Show open branches"</a>
-            </div>
-        }
-        .into_any()
-    } else {
-        view! {
-            <div class="card empty">
-                <h2>"No branch fits"</h2>
-                <p>"Nothing was found for “"{query.search.clone()}"”."</p>
-                <a class="btn" href="/branches">"Clear the search"</a>
-            </div>
-        }
-        .into_any()
+fn empty_state(is_search: bool) -> AnyView {
+    if is_search {
+        let text = "Try a different search or clear the filters.".into_any();
+        return view! { <EmptyState title="No branches found" text=text action=("/branches", "Clear the filters")/> }
+            .into_any();
     }
+    let text = "When you archive a branch it is hidden from lists and choices. You can restore it here.".into_any();
+    view! { <EmptyState title="No archived branches" text=text action=("/branches", "Show current branches") is_first=true/> }
+        .into_any()
 }
 
 fn table(items: Vec<Branch>, country: &str) -> AnyView {
+    let columns = vec![
+        Column::new("Name"),
+        Column::new("City"),
+        Column::new("Phone").class("only-large"),
+        Column::new("People").class("num"),
+    ];
     let rows = items.into_iter().map(|branch| row(branch, country)).collect_view();
-    view! {
-        <div class="card">
-            <table class="list" role="table">
-                <caption class="vh">"Branches, the main one first, then by name"</caption>
-                <thead role="rowgroup">
-                    <tr role="row">
-                        <th role="columnheader" scope="col">"Name"</th>
-                        <th role="columnheader" scope="col">"City"</th>
-                        <th role="columnheader" scope="col" class="only-large">"Phone"</th>
-                        <th role="columnheader" scope="col" class="num">"Members"</th>
-                    </tr>
-                </thead>
-                <tbody role="rowgroup">{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    view! { <Table caption="Branches, the main one first, then by name" columns=columns rows=rows.into_any()/> }
+        .into_any()
 }
 
 fn row(branch: Branch, country: &str) -> impl IntoView + use<> {
-    let Branch { id, details, archived_at, members, .. } = branch;
-    let phone = details.phone_e164.map(|phone| places::readable(&phone, country));
+    let Branch { id, fields, archived_at, members, .. } = branch;
+    let phone = fields.phone.map(|phone| locale::readable(&phone, country));
     view! {
         <tr role="row" class="plain" class:archived=archived_at.is_some()>
             <td role="cell">
                 <span class="name">
-                    <a href=format!("/branches/{id}") title=details.name.clone()>{details.name.clone()}</a>
-                    {details.is_main.then(|| view! { <span class="badge good">"Main"</span> })}
+                    <a href=format!("/branches/{id}") title=fields.name.clone()>{fields.name.clone()}</a>
+                    {fields.is_main.then(|| view! { <span class="badge good">"Main"</span> })}
                 </span>
             </td>
-            <td role="cell" class="fact">{details.city.map_or_else(none, IntoAny::into_any)}</td>
-            <td role="cell" class="tight only-large">{phone.map_or_else(none, IntoAny::into_any)}</td>
-            <td role="cell" class="fact num">{members}<span class="only-phone">{if members == 1 { " member" } else { " members" }}</span></td>
+            <td role="cell" class="fact">{fields.city.map_or_else(no_value, IntoAny::into_any)}</td>
+            <td role="cell" class="tight only-large">{phone.map_or_else(no_value, IntoAny::into_any)}</td>
+            <td role="cell" class="fact num">{members}<span class="only-phone">{if members == 1 { " person" } else { " people" }}</span></td>
         </tr>
     }
 }

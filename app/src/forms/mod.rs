@@ -1,70 +1,51 @@
-//! Forms: their rules, what is wrong with one, and its fields.
+//! Forms: how a record's fields become inputs, how a form is checked and saved, and that it is saved once.
 
-pub mod guard;
-pub mod rules;
-
+pub mod enhanced;
 #[cfg(feature = "ssr")]
 pub mod fields;
 #[cfg(feature = "ssr")]
-pub mod once;
+pub mod submission;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+#[cfg(feature = "ssr")]
+mod server {
+    use crate::error::PageError;
+    use chrono::{DateTime, Utc};
+    use domain::{Context, Errors, RawForm, locale};
+    use identity::CurrentUser;
+    use tenant::Version;
 
-/// A form as it was typed: every field a string, each missing one empty.
-pub trait Form: DeserializeOwned + Default {
-    /// What is wrong with it, by the rules that need no database.
-    fn check(&self) -> Errors;
-
-    /// Reads what a browser sends; whatever else it sends is passed over.
-    fn decode(body: &str) -> Self {
-        serde_urlencoded::from_str(body).unwrap_or_default()
-    }
-}
-
-/// What is wrong with a form, in the order of its fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Errors(pub Vec<FieldError>);
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FieldError {
-    pub field: String,
-    /// Whole sentences that say what to do.
-    pub message: String,
-}
-
-impl Errors {
-    pub fn one(field: &str, message: impl Into<String>) -> Self {
-        Self(vec![FieldError { field: field.to_owned(), message: message.into() }])
+    /// What validation needs to know of the user's church.
+    pub fn context(user: &CurrentUser) -> Context<'_> {
+        Context { country: &user.church.country, today: Some(locale::today_in(&user.church.timezone)) }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The version of the record that the form was opened with.
+    pub fn version(form: &RawForm) -> Option<Version> {
+        form.get("version").parse().ok()
     }
 
-    pub fn of(&self, field: &str) -> Option<&str> {
-        self.0.iter().find(|error| error.field == field).map(|error| error.message.as_str())
+    /// Optimistic lock: somebody else has saved the record since the form was opened. Sent again, it replaces theirs.
+    pub fn conflict(updated_at: DateTime<Utc>) -> PageError {
+        let message = "Someone else changed this while you were editing. Open it in a new tab to see their changes. \
+                       If you save now, yours replace them.";
+        let replace = RawForm::default().with("version", Version::from(updated_at).to_string());
+        PageError::Conflict { errors: Errors::form(message), replace }
     }
 
-    /// Notes what a rule said of a field; the first word on a field stands.
-    pub fn note(&mut self, field: &str, said: Result<(), String>) {
-        if let Err(message) = said
-            && self.of(field).is_none()
-        {
-            self.0.push(FieldError { field: field.to_owned(), message });
-        }
-    }
-
-    /// In the order of the page; what only the server knows is found out last.
-    pub fn in_order_of(mut self, fields: &[&str]) -> Self {
-        self.0.sort_by_key(|error| fields.iter().position(|field| *field == error.field));
-        self
-    }
-
-    /// The heading of the summary.
-    pub fn heading(&self) -> String {
-        match self.0.len() {
-            1 => "One thing needs another look".to_owned(),
-            n => format!("{n} things need another look"),
+    /// The form to show again after an error; any other error goes on.
+    pub fn recover(mut form: RawForm, error: PageError) -> Result<(RawForm, Errors), PageError> {
+        match error {
+            PageError::Invalid(errors) => Ok((form, errors)),
+            PageError::Conflict { errors, replace } => {
+                for (name, value) in replace.0 {
+                    form.set(&name, value);
+                }
+                Ok((form, errors))
+            }
+            error => Err(error),
         }
     }
 }
+
+#[cfg(feature = "ssr")]
+pub use server::{conflict, context, recover, version};

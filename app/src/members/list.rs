@@ -1,17 +1,24 @@
+use super::badge;
 use crate::{
-    answer::{Answer, Reply},
-    forms::rules::line,
+    error::PageError,
+    extract::Query,
     names::{initials, listed},
-    photo::avatar,
-    places,
+    page::{Layout, NavItem, Page, Redirect},
+    pictures::avatar,
     ui::{
-        behaviour::Filters,
-        frame::Door,
-        icon,
-        list::{address, count, none, pages},
+        empty_state::EmptyState,
+        islands::LiveList,
+        page_header::PageHeader,
+        pagination::{address, count, no_value, pagination},
+        table::{Column, Table},
     },
-    visit::{SignedIn, Visit},
 };
+use axum::{
+    Extension,
+    response::{IntoResponse, Response},
+};
+use domain::{locale, rules::line};
+use identity::CurrentUser;
 use leptos::prelude::*;
 use serde::Deserialize;
 use tenant::{
@@ -22,22 +29,22 @@ use tenant::{
     tags,
 };
 
-/// The state of the list, as the address holds it.
+/// State of the list, as the address holds it.
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-struct Query {
+pub struct ListQuery {
     search: String,
     branch: String,
     status: String,
-    /// The name of one.
+    /// Name of a tag.
     tag: String,
     show: String,
-    /// A column, with `-` in front for the other way round.
+    /// Name of a column, with `-` in front when descending.
     sort: String,
     page: String,
 }
 
-impl Query {
+impl ListQuery {
     fn archived(&self) -> bool {
         self.show == "archived"
     }
@@ -61,7 +68,7 @@ impl Query {
         }
     }
 
-    fn is_narrow(&self) -> bool {
+    fn is_filtered(&self) -> bool {
         [self.search.trim(), &self.branch, &self.status, &self.tag].iter().any(|part| !part.is_empty())
     }
 
@@ -88,20 +95,22 @@ impl Query {
     }
 }
 
-pub async fn list(visit: Visit, office: SignedIn) -> Answer {
-    let query: Query = visit.query();
+pub async fn list(
+    Extension(user): Extension<CurrentUser>,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, PageError> {
     let filter = query.filter();
-    let viewer = office.admin.viewer();
-    let found = members::list(&office.tenant, viewer, &filter).await?;
-    // The page is gone, because its members are: the last one there is.
+    let viewer = user.admin.viewer();
+    let found = members::list(&user.tenant, viewer, &filter).await?;
+    // A page past the end leads to the last one.
     if found.items.is_empty() && found.total > 0 && filter.page > 0 {
-        return Ok(Reply::redirect(query.at_page(((found.total - 1) / PAGE) as u32)));
+        return Ok(Redirect::to(query.at_page(((found.total - 1) / PAGE) as u32)).into_response());
     }
-    let branches = branches::choices(&office.tenant, viewer).await?;
-    let statuses = statuses::list(&office.tenant, viewer).await?;
-    let tags = tags::names(&office.tenant, viewer).await?;
-    let may_edit = office.admin.editor().is_ok();
-    let sentence = match (query.is_narrow(), query.archived()) {
+    let branches = branches::choices(&user.tenant, viewer).await?;
+    let statuses = statuses::list(&user.tenant, viewer).await?;
+    let tags = tags::names(&user.tenant, viewer).await?;
+    let may_edit = user.admin.editor().is_ok();
+    let summary = match (query.is_filtered(), query.archived()) {
         (true, _) => count(found.total, "person found", "people found"),
         (false, true) => count(found.total, "archived person", "archived people"),
         (false, false) => format!(
@@ -111,36 +120,36 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
         ),
     };
     let shown = found.items.len();
-    let nobody = shown == 0;
-    let empty_church = nobody && !query.is_narrow() && !query.archived();
-    let rows = match nobody {
-        true => nothing(&query, may_edit),
-        false => table(found.items, &query, &office.church.country),
+    let is_new_church = shown == 0 && !query.is_filtered() && !query.archived();
+    let rows = match shown {
+        0 => empty_state(&query, may_edit),
+        _ => table(found.items, &query, &user.church.country),
     };
-    let pages = pages(filter.page, PAGE, shown, found.total, |page| query.at_page(page));
-    let body = view! {
-        <div class="head">
-            <div><h1>"Members"</h1>{(!empty_church).then(|| view! { <p>{sentence}</p> })}</div>
-            {(may_edit && !empty_church).then(|| view! {
-                <div class="bar"><a class="btn primary" href="/members/new">"Add a member"</a></div>
-            })}
-        </div>
-        {(!empty_church).then(|| filters(&query, branches, statuses, tags))}
-        {rows}
-        {pages}
-    };
-    Ok(Reply::room("Members", Door::Members, body))
+    let pages = pagination(filter.page, PAGE, shown, found.total, |page| query.at_page(page));
+    let add = (may_edit && !is_new_church)
+        .then(|| view! { <a class="btn primary" href="/members/new">"Add a member"</a> }.into_any());
+    let subtitle = (!is_new_church)
+        .then(|| view! { <span data-count="">{summary.clone()}</span> }.into_any());
+    let list = view! {
+        <PageHeader title="Members" subtitle=subtitle.unwrap_or_else(|| ().into_any())
+                    actions=add.unwrap_or_else(|| ().into_any())/>
+        {(!is_new_church).then(|| filters(&query, branches, statuses, tags))}
+        <div class="contents" data-results=summary>{rows}{pages}</div>
+    }
+    .into_any();
+    let body = view! { <LiveList>{list}</LiveList> };
+    Ok(Page::new("Members", Layout::App(NavItem::Members), body).into_response())
 }
 
 fn filters(
-    query: &Query,
+    query: &ListQuery,
     branches: Vec<Choice>,
     statuses: Vec<Status>,
     tags: Vec<String>,
 ) -> impl IntoView + use<> {
-    let option = |value: String, words: String, chosen: &str| {
+    let option = |value: String, label: String, chosen: &str| {
         let selected = value == chosen;
-        view! { <option value=value selected=selected>{words}</option> }
+        view! { <option value=value selected=selected>{label}</option> }
     };
     let branches =
         branches.into_iter().map(|b| option(b.id.to_string(), b.name, &query.branch)).collect_view();
@@ -154,7 +163,7 @@ fn filters(
         });
         view! { <select class="input" name="tag" aria-label="Tag"><option value="">"Any tag"</option>{tags.collect_view()}</select> }
     });
-    let form = view! {
+    view! {
         <form class="bar" role="search" autocomplete="off" aria-label="Members" method="get" action="/members">
             <input class="input search" r#type="search" name="search" aria-label="Search members"
                    placeholder="Name, email or phone" value=query.search.clone() maxlength="200"/>
@@ -166,81 +175,51 @@ fn filters(
                 <option value="archived" selected=query.archived()>"Archived"</option>
             </select>
             {(!query.sort.is_empty()).then(|| view! { <input r#type="hidden" name="sort" value=query.sort.clone()/> })}
-            <button class="btn">"Search"</button>
-            {query.is_narrow().then(|| view! { <a class="btn quiet" href="/members">"Clear"</a> })}
+            <button class="btn search-button">"Search"</button>
+            {query.is_filtered().then(|| view! { <a class="btn quiet" href="/members">"Clear"</a> })}
         </form>
-    };
-    let form = form.into_any();
-    view! { <Filters>{form}</Filters> }
-}
-
-fn nothing(query: &Query, may_edit: bool) -> AnyView {
-    if query.is_narrow() {
-        view! {
-            <div class="card empty">
-                <h2>"Nobody fits"</h2>
-                <p>"No member was found with this search and these filters."</p>
-                <a class="btn" href="/members">"Clear the search"</a>
-            </div>
-        }
-        .into_any()
-    } else if query.archived() {
-        view! {
-            <div class="card empty">
-                {icon::arch()}
-                <h2>"Nobody is archived"</h2>
-                <p>"A member you archive leaves the lists and figures, and waits here until you bring them back."</p>
-                <a class="btn" href="/members">"Show current members"</a>
-            </div>
-        }
-        .into_any()
-    } else {
-        view! {
-            <div class="card empty">
-                {icon::arch()}
-                <h2>"Nobody is here yet"</h2>
-                <p>"Your members are the people of your church: those who belong, those who come, and those who came once."</p>
-                {may_edit.then(|| view! { <a class="btn primary" href="/members/new">"Add the first member"</a> })}
-            </div>
-        }
-        .into_any()
     }
 }
 
-fn table(items: Vec<Listed>, query: &Query, country: &str) -> AnyView {
+fn empty_state(query: &ListQuery, may_edit: bool) -> AnyView {
+    if query.is_filtered() {
+        let text = "Try a different search or clear the filters.".into_any();
+        return view! { <EmptyState title="No people found" text=text action=("/members", "Clear the filters")/> }
+            .into_any();
+    }
+    if query.archived() {
+        let text = "When you archive someone they are hidden from lists and totals. You can restore them here.".into_any();
+        return view! { <EmptyState title="No archived people" text=text action=("/members", "Show current people") is_first=true/> }
+            .into_any();
+    }
+    let text = "Add your members, regular attenders and visitors.".into_any();
+    match may_edit {
+        true => view! { <EmptyState title="No people yet" text=text action=("/members/new", "Add the first person") is_first=true/> }.into_any(),
+        false => view! { <EmptyState title="No people yet" text="They appear here once they are added.".into_any()/> }.into_any(),
+    }
+}
+
+fn table(items: Vec<Listed>, query: &ListQuery, country: &str) -> AnyView {
     let (sort, descending) = query.sorted();
-    let header = |column: Sort, words: &'static str| {
-        let (aria, next) = match (sort == column, descending) {
+    let column = |column: Sort, label: &'static str| {
+        let (direction, next) = match (sort == column, descending) {
             (true, false) => (Some("ascending"), format!("-{}", column.name())),
             (true, true) => (Some("descending"), column.name().to_owned()),
             (false, _) => (None, column.name().to_owned()),
         };
-        view! { <th role="columnheader" scope="col" aria-sort=aria><a href=query.sorted_by(next)>{words}</a></th> }
+        Column::sortable(label, query.sorted_by(next), direction)
     };
-    let caption = format!(
-        "Members, sorted by {}{}",
-        sort.name(),
-        if descending { ", the other way round" } else { "" }
-    );
+    let columns = vec![
+        column(Sort::Name, "Name"),
+        column(Sort::Branch, "Branch"),
+        column(Sort::Status, "Status"),
+        Column::new("Email").class("only-large"),
+        Column::new("Phone"),
+    ];
+    let order = if descending { ", descending" } else { "" };
+    let caption = format!("Members, sorted by {}{order}", sort.name());
     let rows = items.into_iter().map(|member| row(member, query.archived(), country)).collect_view();
-    view! {
-        <div class="card">
-            <table class="list" role="table">
-                <caption class="vh">{caption}</caption>
-                <thead role="rowgroup">
-                    <tr role="row">
-                        {header(Sort::Name, "Name")}
-                        {header(Sort::Branch, "Branch")}
-                        {header(Sort::Status, "Status")}
-                        <th role="columnheader" scope="col" class="only-large">"Email"</th>
-                        <th role="columnheader" scope="col">"Phone"</th>
-                    </tr>
-                </thead>
-                <tbody role="rowgroup">{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    view! { <Table caption=caption columns=columns rows=rows.into_any()/> }.into_any()
 }
 
 fn row(member: Listed, archived: bool, country: &str) -> impl IntoView + use<> {
@@ -249,7 +228,7 @@ fn row(member: Listed, archived: bool, country: &str) -> impl IntoView + use<> {
     let letters = initials([first, last]);
     let email =
         member.email.map(|email| view! { <span class="clip" title=email.clone()>{email.clone()}</span> });
-    let phone = member.mobile_e164.map(|phone| places::readable(&phone, country));
+    let phone = member.mobile.map(|phone| locale::readable(&phone, country));
     view! {
         <tr role="row" class:archived=archived>
             <td role="cell">
@@ -263,8 +242,8 @@ fn row(member: Listed, archived: bool, country: &str) -> impl IntoView + use<> {
             </td>
             <td role="cell" class="fact"><span class="line-clamp-2" title=member.branch_name.clone()>{member.branch_name.clone()}</span></td>
             <td role="cell" class="fact">{badge(&member.status_kind, member.status_name)}</td>
-            <td role="cell" class="only-large">{email.map_or_else(none, IntoAny::into_any)}</td>
-            <td role="cell" class="tight">{phone.map_or_else(none, IntoAny::into_any)}</td>
+            <td role="cell" class="only-large">{email.map_or_else(no_value, IntoAny::into_any)}</td>
+            <td role="cell" class="tight">{phone.map_or_else(no_value, IntoAny::into_any)}</td>
         </tr>
     }
 }
@@ -280,14 +259,4 @@ fn badges(tags: &[String]) -> Option<AnyView> {
         view! { <span class="only-large"><span class="vh">"Tags: "</span><span class="tags">{first}{more}</span></span> }
             .into_any()
     })
-}
-
-/// A member's status; the colour only repeats the word.
-pub fn badge(kind: &str, name: String) -> impl IntoView + use<> {
-    let class = match kind {
-        "member" | "staff" => "badge good",
-        "visitor" => "badge warn",
-        _ => "badge",
-    };
-    view! { <span class=class title=name.clone()>{name.clone()}</span> }
 }

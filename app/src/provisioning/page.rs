@@ -1,58 +1,56 @@
-use super::watch::{Progress, State, Status, Step, Watch};
+use super::progress::{Progress, SignupProgress, State, Status, Step};
 use crate::{
-    answer::{Answer, Reply},
-    forms::Form,
-    signup::page::steps,
-    visit::{Doors, Visit},
+    error::PageError,
+    extract::{Form, Path, PublicContext},
+    page::{Layout, Page, Redirect},
+    signup::steps,
 };
+use axum::Extension;
 use leptos::prelude::*;
 use registry::runs::{self, RunStatus, StepState};
-use serde::Deserialize;
+use uuid::Uuid;
 
-/// What the buttons under a run send.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Pressed {
-    again: String,
-    enter: String,
-}
-
-impl Form for Pressed {
-    fn check(&self) -> crate::forms::Errors {
-        crate::forms::Errors::default()
-    }
-}
-
-/// How a run stands; anybody who has its address may look, and ask for another try.
-pub async fn opening(visit: Visit, doors: Doors) -> Answer {
-    let run_id = visit.record()?;
-    if let Some(pressed) = visit.submitted::<Pressed>() {
-        if !pressed.enter.is_empty() {
-            doors.identity.enter_opened(&doors.session, &doors.device, run_id).await?;
-            return Ok(Reply::redirect("/"));
-        }
-        if !pressed.again.is_empty() {
-            runs::retry(&doors.registry, run_id).await?;
-        }
-        return Ok(Reply::redirect(format!("/opening/{run_id}")));
-    }
-    let run = runs::progress(&doors.registry, run_id).await?;
-    let inside = doors.identity.resolve(&doors.session).await.ok().flatten();
-    let mine = inside.is_some_and(|office| office.tenant.id() == run.tenant_id.as_str())
-        || doors.identity.waits_for(&doors.session, run_id).await?;
+/// Progress of a run. Its address is enough to watch it and to try again; watching starts no work.
+pub async fn progress(
+    Extension(context): Extension<PublicContext>,
+    Path(run_id): Path<Uuid>,
+) -> Result<Page, PageError> {
+    let PublicContext { identity, registry, session, .. } = &context;
+    let run = runs::progress(registry, run_id).await?;
+    let user = identity.resolve(session).await.ok().flatten();
+    let is_mine = user.is_some_and(|user| user.tenant.id() == run.tenant_id.as_str())
+        || identity.waits_for(session, run_id).await?;
     let reference = run.reference.clone();
     let progress = Progress::from(run);
-    let over = progress.status.is_over();
-    let title = match progress.status {
-        Status::Succeeded => format!("{} is open", progress.church),
-        _ => format!("Opening {}", progress.church),
-    };
+    let is_over = progress.status.is_over();
+    let title = progress.heading();
     let body = view! {
         {steps(2, "/signup")}
-        <Watch first=progress mine=mine/>
-        <p class="muted">"Reference "<span class="reference">{reference}</span>" · this address stays valid"</p>
+        <SignupProgress first=progress is_mine=is_mine/>
+        <p class="muted">"Reference "<span class="reference">{reference}</span>" · you can bookmark this page"</p>
     };
-    Ok(Reply::gate(&title, body).refreshing(!over))
+    Ok(Page::new(title, Layout::Public, body).auto_refresh(!is_over))
+}
+
+/// The buttons below the progress: enter the church, or try again.
+pub async fn act(
+    Extension(context): Extension<PublicContext>,
+    Path(run_id): Path<Uuid>,
+    Form(form): Form,
+) -> Result<Redirect, PageError> {
+    if !form.get("enter").is_empty() {
+        context.identity.enter_opened(&context.session, &context.device, run_id).await?;
+        return Ok(Redirect::to("/"));
+    }
+    if !form.get("again").is_empty() {
+        runs::retry(&context.registry, run_id).await?;
+    }
+    Ok(Redirect::to(format!("/signup/{run_id}")))
+}
+
+/// The address that earlier releases gave a run.
+pub async fn moved(Path(run_id): Path<Uuid>) -> Redirect {
+    Redirect::to(format!("/signup/{run_id}"))
 }
 
 impl From<runs::Progress> for Progress {

@@ -1,120 +1,117 @@
-use super::form::SignInForm;
 use crate::{
-    answer::{Answer, Failure, Flash, Reply},
-    forms::{
-        Errors, Form,
-        fields::{Field, summary},
-        guard::{Guard, Kind},
-        rules::email_key,
-    },
+    error::PageError,
+    extract::{Form, PublicContext, Query},
+    flash::Flash,
+    forms::enhanced::{EnhancedForm, FormKind},
     names::initials,
-    places,
-    ui::{icon, list::address},
-    visit::{Doors, Visit, local_path},
+    page::{Layout, Page, Redirect},
+    preferences::local_path,
+    ui::{
+        field::{ErrorSummary, FormField},
+        icon,
+        pagination::address,
+    },
 };
+use axum::{
+    Extension,
+    response::{IntoResponse, Response},
+};
+use domain::{Errors, RawForm, locale, sessions::parse_sign_in};
 use identity::Choice;
 use leptos::prelude::*;
 use serde::Deserialize;
 
-/// Where somebody was going when they had to sign in.
+/// Where to go after signing in.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Next {
+pub struct Next {
     next: String,
 }
 
 impl Next {
-    /// A path of this site, or the first page.
+    /// A path of this site, or the home page.
     fn path(&self) -> String {
         // Only paths are given out as `next`, so this is nobody's host.
         local_path(&self.next, "vestry.invalid").unwrap_or_else(|| "/".into())
     }
 }
 
-/// Where to sign in, and come back from.
+/// Path of the sign-in page, which leads to `next` afterwards.
 pub fn sign_in_address(next: &str) -> String {
     let next = if next == "/" { String::new() } else { next.to_owned() };
     address("/signin", &[("next", next)])
 }
 
-pub async fn sign_in(visit: Visit, doors: Doors) -> Answer {
-    let next: Next = visit.query();
-    let Some(typed) = visit.submitted::<SignInForm>() else {
-        if doors.identity.resolve(&doors.session).await.ok().flatten().is_some() {
-            return Ok(Reply::redirect(next.path()));
-        }
-        return Ok(sign_in_page(&next, SignInForm::default(), Errors::default()));
-    };
-    let errors = typed.check();
-    if !errors.is_empty() {
-        return Ok(sign_in_page(&next, typed, errors));
+pub async fn sign_in_page(
+    Extension(context): Extension<PublicContext>,
+    Query(next): Query<Next>,
+) -> Response {
+    if context.identity.resolve(&context.session).await.ok().flatten().is_some() {
+        return Redirect::to(next.path()).into_response();
     }
-    let email = email_key(&typed.email);
-    let (identity, password) = (&doors.identity, typed.password.clone());
-    match identity.sign_in(&doors.session, &doors.device, doors.address, &email, password).await {
-        Ok(choices) if choices.len() == 1 => Ok(Reply::redirect(next.path())),
-        Ok(_) => Ok(Reply::redirect(address("/choose", &[("next", next.next)]))),
+    form_page(&next, &RawForm::default(), &Errors::default()).into_response()
+}
+
+pub async fn sign_in(
+    Extension(context): Extension<PublicContext>,
+    Query(next): Query<Next>,
+    Form(form): Form,
+) -> Result<Response, PageError> {
+    let wrong = |errors: &Errors| form_page(&next, &form, errors);
+    let input = match parse_sign_in(&form) {
+        Ok(input) => input,
+        Err(errors) => return Ok(wrong(&errors).into_response()),
+    };
+    let PublicContext { identity, session, device, address: client, .. } = &context;
+    match identity.sign_in(session, device, *client, &input.email, input.password).await {
+        Ok(choices) if choices.len() == 1 => Ok(Redirect::to(next.path()).into_response()),
+        Ok(_) => Ok(Redirect::to(address("/choose", &[("next", next.next)])).into_response()),
         Err(identity::Error::WrongCredentials) => {
-            let errors = Errors::one("email", "The email or the password is not right.");
-            Ok(sign_in_page(&next, typed, errors))
+            let errors = Errors::one("email", "Email or password is incorrect.");
+            Ok(wrong(&errors).into_response())
         }
         Err(identity::Error::TooManyAttempts { retry_after }) => {
-            let failure = Failure::TooManyAttempts { retry_after };
-            let (_, words) = failure.words();
-            let errors = Errors::one("email", format!("Too many attempts. {words}"));
-            Ok(sign_in_page(&next, typed, errors).failed(&failure))
+            let error = PageError::TooManyAttempts { retry_after };
+            let (heading, message) = error.message();
+            let errors = Errors::one("email", format!("{heading}. {message}"));
+            Ok(wrong(&errors).with_error(&error).into_response())
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn sign_in_page(next: &Next, typed: SignInForm, errors: Errors) -> Reply {
-    let form = view! {
+fn form_page(next: &Next, form: &RawForm, errors: &Errors) -> Page {
+    let email = FormField::new("email", "Email", form.get("email"), errors).autocomplete("username").max(254);
+    let password =
+        FormField::new("password", "Password", "", errors).autocomplete("current-password").max(200);
+    let inputs = view! {
         <form class="stack" method="post" action=sign_in_address(&next.next) novalidate>
-            {summary(&errors)}
-            {Field::new("email", "Email", &typed.email, &errors).kind("email").autocomplete("username").max(254).input()}
-            {Field::new("password", "Password", "", &errors).kind("password").autocomplete("current-password").max(200).input()}
+            <ErrorSummary errors=errors/>
+            {email.input("email")}
+            {password.input("password")}
             <button class="btn primary wide">"Sign in"</button>
         </form>
-
     }
     .into_any();
     let body = view! {
         <div>
             <h1>"Welcome back"</h1>
-            <p class="lead">"Sign in to your church's office."</p>
+            <p class="lead">"Sign in to your church's account."</p>
         </div>
-        <Guard kind=Kind::SignIn>{form}</Guard>
-        <p class="muted">"New here? "<a href="/signup">"Open an office for your church"</a></p>
+        <EnhancedForm kind=FormKind::SignIn>{inputs}</EnhancedForm>
+        <p class="muted">"New here? "<a href="/signup">"Create your church's account"</a></p>
     };
-    Reply::gate("Sign in", body).unless_wrong(&errors)
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Chosen {
-    tenant_id: String,
-}
-
-impl Form for Chosen {
-    fn check(&self) -> Errors {
-        Errors::default()
-    }
+    Page::new("Sign in", Layout::Public, body).with_errors(errors)
 }
 
 /// For an email that several churches know: which of them to open.
-pub async fn choose(visit: Visit, doors: Doors) -> Answer {
-    let next: Next = visit.query();
-    if let Some(chosen) = visit.submitted::<Chosen>() {
-        return match doors.identity.choose(&doors.session, &chosen.tenant_id).await {
-            Ok(()) => Ok(Reply::redirect(next.path())),
-            Err(identity::Error::WrongCredentials) => Ok(Reply::redirect(sign_in_address(&next.next))),
-            Err(error) => Err(error.into()),
-        };
-    }
-    let choices = doors.identity.choices(&doors.session).await?;
+pub async fn choices(
+    Extension(context): Extension<PublicContext>,
+    Query(next): Query<Next>,
+) -> Result<Response, PageError> {
+    let choices = context.identity.choices(&context.session).await?;
     if choices.is_empty() {
-        return Ok(Reply::redirect(sign_in_address(&next.next)));
+        return Ok(Redirect::to(sign_in_address(&next.next)).into_response());
     }
     let items = choices.into_iter().map(|choice| {
         let (first, second) = choice.church.split_once(' ').unwrap_or((&choice.church, ""));
@@ -139,12 +136,24 @@ pub async fn choose(visit: Visit, doors: Doors) -> Answer {
             <ul class="choices">{items.collect_view()}</ul>
         </form>
     };
-    Ok(Reply::gate("Choose a church", body))
+    Ok(Page::new("Choose a church", Layout::Public, body).into_response())
 }
 
-/// "Nairobi, Kenya · signed up 3 June 2026 · Owner": what tells churches of one name apart.
+pub async fn choose(
+    Extension(context): Extension<PublicContext>,
+    Query(next): Query<Next>,
+    Form(form): Form,
+) -> Result<Redirect, PageError> {
+    match context.identity.choose(&context.session, form.get("tenant_id")).await {
+        Ok(()) => Ok(Redirect::to(next.path())),
+        Err(identity::Error::WrongCredentials) => Ok(Redirect::to(sign_in_address(&next.next))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// "Nairobi, Kenya · signed up 3 June 2026 · Owner": what tells churches of the same name apart.
 fn about(choice: &Choice) -> String {
-    let country = places::country_name(&choice.country);
+    let country = locale::country_name(&choice.country);
     let place = match &choice.town {
         Some(town) => format!("{town}, {country}"),
         None => country.to_owned(),
@@ -160,10 +169,12 @@ fn about(choice: &Choice) -> String {
     about.join(" · ")
 }
 
-pub async fn sign_out(visit: Visit, doors: Doors) -> Answer {
-    if visit.body.is_some() {
-        doors.identity.sign_out(&doors.session).await?;
-        return Ok(Reply::redirect("/signin").saying(Flash::SignedOut));
-    }
-    Ok(Reply::redirect("/"))
+pub async fn sign_out(Extension(context): Extension<PublicContext>) -> Result<Redirect, PageError> {
+    context.identity.sign_out(&context.session).await?;
+    Ok(Redirect::to("/signin").with_flash(Flash::SignedOut))
+}
+
+/// The address of a button leads to the home page.
+pub async fn sign_out_link() -> Redirect {
+    Redirect::to("/")
 }

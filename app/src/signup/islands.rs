@@ -1,9 +1,9 @@
-use crate::forms::rules::Strength;
+use domain::rules::Strength;
 use leptos::prelude::*;
 
-/// Proposes the browser's own time zone, and the country it lies in, where nothing was chosen by a person.
+/// Selects the browser's time zone and its country, unless a person has chosen.
 #[island]
-pub fn Propose() -> impl IntoView {
+pub fn DetectTimezone() -> impl IntoView {
     #[cfg(feature = "hydrate")]
     Effect::new(|| {
         use wasm_bindgen::JsCast;
@@ -13,11 +13,11 @@ pub fn Propose() -> impl IntoView {
         if !country.has_attribute("data-proposed") && !country.value().is_empty() {
             return;
         }
-        // Somebody was quicker than this script.
-        if [&country, &zone].iter().any(|select| !is_as_sent(select)) {
+        // A person was quicker than this script.
+        if [&country, &zone].iter().any(|select| !is_unchanged(select)) {
             return;
         }
-        let Some(name) = own_zone() else { return };
+        let Some(name) = browser_zone() else { return };
         let option = zone.query_selector(&format!("option[value=\"{name}\"]")).ok().flatten();
         let Some(option) = option else { return };
         zone.set_value(&name);
@@ -27,16 +27,16 @@ pub fn Propose() -> impl IntoView {
     });
 }
 
-/// Whether a list shows what the page came with: its marked option, or else its first.
+/// A select still shows its marked option, or else its first.
 #[cfg(feature = "hydrate")]
-fn is_as_sent(select: &web_sys::HtmlSelectElement) -> bool {
+fn is_unchanged(select: &web_sys::HtmlSelectElement) -> bool {
     let marked = select.query_selector("option[selected]").ok().flatten();
     let marked = marked.and_then(|option| option.get_attribute("value")).unwrap_or_default();
     select.value() == marked
 }
 
 #[cfg(feature = "hydrate")]
-fn own_zone() -> Option<String> {
+fn browser_zone() -> Option<String> {
     use wasm_bindgen::JsValue;
     /// Names that browsers still use for zones that have since been renamed.
     const RENAMED: [(&str, &str); 8] = [
@@ -58,7 +58,7 @@ fn own_zone() -> Option<String> {
     zone.chars().all(|c| c.is_ascii_alphanumeric() || "/_+-".contains(c)).then_some(zone)
 }
 
-/// Under the password: how hard it is to guess, and a button that shows it.
+/// Below the password: its strength, and a button that shows it.
 #[island]
 pub fn PasswordHint() -> impl IntoView {
     let level = RwSignal::new(Strength::Empty);
@@ -73,7 +73,7 @@ pub fn PasswordHint() -> impl IntoView {
         let (Some(password), Some(email)) = (input("password"), input("email")) else { return };
         alive.set(true);
         let typed = password.clone();
-        let judge = move || level.set(crate::forms::rules::strength(&typed.value(), &email.value()));
+        let judge = move || level.set(domain::rules::strength(&typed.value(), &email.value()));
         judge();
         listen(&password, "input", move |_| judge());
         Effect::new(move || password.set_type(if shown.get() { "text" } else { "password" }));
@@ -81,7 +81,7 @@ pub fn PasswordHint() -> impl IntoView {
     view! {
         <div class="strength" data-level=move || (level.get() as u8).to_string()>
             <i></i><i></i><i></i><i></i>
-            <span role="status">{move || level.get().words()}</span>
+            <span role="status">{move || level.get().label()}</span>
         </div>
         <button r#type="button" class="btn quiet small -ms-3 justify-self-start" class:invisible=move || !alive.get()
                 aria-pressed=move || shown.get().to_string() aria-controls="password"

@@ -1,41 +1,30 @@
-use super::{behaviour::Menu, icon};
-use crate::{
-    answer::Flash,
-    names::initials,
-    visit::{SignedIn, Theme},
-};
+//! The frames of pages: with the church's navigation, or without.
+
+use super::{icon, islands::Dropdown, layout::LayoutContext};
+use crate::{flash::Flash, names::initials, page::NavItem, preferences::Theme};
+use identity::CurrentUser;
 use leptos::prelude::*;
 
-/// The rooms of an office, as the navigation shows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    Home,
-    Members,
-    Branches,
-    Settings,
-}
-
-/// The church's own room: its name, the doors, the account, and a page in the middle.
-pub fn room(
-    office: &SignedIn,
-    look: crate::visit::Look,
-    door: Door,
-    exact: bool,
-    narrow: bool,
-    source_url: Option<&str>,
-    body: AnyView,
+/// The frame of a church's pages: its name, navigation, the account menu, and the page.
+pub(super) fn app(
+    user: &CurrentUser,
+    item: NavItem,
+    is_narrow: bool,
+    context: &LayoutContext<'_>,
+    content: AnyView,
 ) -> AnyView {
-    let admin = &office.admin;
+    let admin = &user.admin;
     let names = [Some(admin.first_name.as_str()), Some(admin.last_name.as_str())];
     let name = admin.name();
     let role = match admin.role {
         tenant::Role::Owner => "Owner",
         tenant::Role::Admin => "Administrator",
-        tenant::Role::Member => "Staff",
+        tenant::Role::Member => "View only",
     };
-    let door_link = |to: Door, href: &'static str, icon: AnyView, words: &'static str| {
-        let current = (to == door).then_some(if exact { "page" } else { "true" });
-        view! { <a href=href aria-current=current>{icon}{words}</a> }
+    let is_section_root = context.is_section_root;
+    let nav_link = |to: NavItem, href: &'static str, icon: AnyView, label: &'static str| {
+        let current = (to == item).then_some(if is_section_root { "page" } else { "true" });
+        view! { <a href=href aria-current=current>{icon}{label}</a> }
     };
     let account = view! {
         <details class="menu who">
@@ -47,9 +36,9 @@ pub fn room(
             <div class="menu-panel">
                 <div class="menu-head"><strong>{name}</strong><small>{admin.email.clone()}</small></div>
                 <hr/>
-                {themes(look.theme)}
+                {themes(context.preferences.theme)}
                 <hr/>
-                {door_link(Door::Settings, "/settings/tokens", icon::settings().into_any(), "Settings")}
+                {nav_link(NavItem::Settings, "/settings/tokens", icon::settings().into_any(), "Settings")}
                 <form method="post" action="/signout">
                     <button>{icon::signout()}"Sign out"</button>
                 </form>
@@ -61,28 +50,28 @@ pub fn room(
         <a class="skip" href="#main">"Skip to content"</a>
         <div class="frame">
             <header class="side">
-                <a class="mark" href="/" title=office.church.name.clone()>
-                    {icon::arch()}<span>{office.church.name.clone()}</span>
+                <a class="mark" href="/" title=user.church.name.clone()>
+                    {icon::arch()}<span>{user.church.name.clone()}</span>
                 </a>
                 <nav aria-label="Main">
-                    {door_link(Door::Home, "/", icon::home().into_any(), "Home")}
-                    {door_link(Door::Members, "/members", icon::members().into_any(), "Members")}
-                    {door_link(Door::Branches, "/branches", icon::branches().into_any(), "Branches")}
+                    {nav_link(NavItem::Home, "/", icon::home().into_any(), "Home")}
+                    {nav_link(NavItem::Members, "/members", icon::members().into_any(), "Members")}
+                    {nav_link(NavItem::Branches, "/branches", icon::branches().into_any(), "Branches")}
                 </nav>
-                <Menu>{account}</Menu>
+                <Dropdown>{account}</Dropdown>
             </header>
-            <main id="main" class="body" class:narrow=narrow tabindex="-1">{body}</main>
-            {offer_source(source_url)}
-            <div class="toasts" role="status">{look.flash.map(toast)}</div>
+            <main id="main" class="body" class:narrow=is_narrow tabindex="-1">{content}</main>
+            {source_link(context.settings.source_url.as_deref())}
+            <div class="toasts" role="status">{context.preferences.flash.map(toast)}</div>
         </div>
     }
     .into_any()
 }
 
-/// The rooms behind the door to the settings.
-pub fn settings(here: &'static str) -> impl IntoView {
-    let link = |to: &'static str, words: &'static str| {
-        view! { <a href=to aria-current=(to == here).then_some("page")>{words}</a> }
+/// Navigation between the pages of the settings.
+pub fn settings_nav(here: &'static str) -> impl IntoView {
+    let link = |to: &'static str, label: &'static str| {
+        view! { <a href=to aria-current=(to == here).then_some("page")>{label}</a> }
     };
     view! {
         <nav class="segmented" aria-label="Settings">
@@ -92,47 +81,47 @@ pub fn settings(here: &'static str) -> impl IntoView {
     }
 }
 
-/// Before anybody is signed in: one quiet column.
-pub fn gate(look: crate::visit::Look, source_url: Option<&str>, body: AnyView) -> AnyView {
+/// The frame of pages in front of the sign-in: one column.
+pub(super) fn public(context: &LayoutContext<'_>, content: AnyView) -> AnyView {
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
         <div class="gate">
             <header><a class="mark" href="/">{icon::arch()}<span>"Vestry"</span></a></header>
             <main id="main" tabindex="-1">
-                {look.flash.map(toast)}
-                {body}
+                {context.preferences.flash.map(toast)}
+                {content}
             </main>
-            {offer_source(source_url)}
+            {source_link(context.settings.source_url.as_deref())}
         </div>
     }
     .into_any()
 }
 
 /// Offers the source code to every user, as section 13 of the AGPL asks of a modified version.
-fn offer_source(url: Option<&str>) -> impl IntoView {
-    let how = match url {
+fn source_link(url: Option<&str>) -> impl IntoView {
+    let link = match url {
         Some(url) => view! { <a href=url.to_owned()>"Get the source code"</a> }.into_any(),
         None => "Ask your Vestry provider for the source code.".into_any(),
     };
-    view! { <footer class="source">"Vestry is open-source software. "{how}</footer> }
+    view! { <footer class="source">"Vestry is open-source software. "{link}</footer> }
 }
 
 fn themes(chosen: Theme) -> impl IntoView {
     view! {
         <form method="post" action="/theme" class="segmented" aria-label="Colours">
             {Theme::ALL.map(|theme| {
-                let words = match theme {
+                let label = match theme {
                     Theme::System => "System",
                     Theme::Light => "Light",
                     Theme::Dark => "Dark",
                 };
                 let pressed = if theme == chosen { "true" } else { "false" };
-                view! { <button name="theme" value=theme.name() aria-pressed=pressed>{words}</button> }
+                view! { <button name="theme" value=theme.name() aria-pressed=pressed>{label}</button> }
             })}
         </form>
     }
 }
 
 fn toast(flash: Flash) -> impl IntoView {
-    view! { <div class="notice good" role="status">{icon::done()}<div><strong>{flash.words()}</strong></div></div> }
+    view! { <div class="notice good" role="status">{icon::done()}<div><strong>{flash.message()}</strong></div></div> }
 }

@@ -159,7 +159,7 @@ impl Visitor {
             ("password", PASSWORD),
         ];
         let answer = self.answer(|base| self.client.post(format!("{base}{path}")).form(&fields)).await?;
-        let run = answer.location.strip_prefix("/opening/").and_then(|run| run.parse().ok());
+        let run = answer.location.strip_prefix("/signup/").and_then(|run| run.parse().ok());
         match run {
             Some(run) => locked(&self.answered).signups.push(run),
             None => self.wrong("signing up", &answer),
@@ -169,7 +169,7 @@ impl Visitor {
 
     async fn wait_until_open(&self, run: Uuid) -> Option<()> {
         loop {
-            let events = self.answer(|base| self.client.get(format!("{base}/opening/{run}/events"))).await?;
+            let events = self.answer(|base| self.client.get(format!("{base}/signup/{run}/events"))).await?;
             let last = events.text.lines().rev().find(|line| line.starts_with("data: ")).unwrap_or_default();
             if last.contains(r#""status":"succeeded""#) {
                 return Some(());

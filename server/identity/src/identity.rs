@@ -83,7 +83,7 @@ impl Deref for Identity {
 
 /// Somebody who is signed in, and the church that opens.
 #[derive(Clone)]
-pub struct SignedIn {
+pub struct CurrentUser {
     pub tenant: Tenant,
     pub admin: Admin,
     pub church: Church,
@@ -169,7 +169,7 @@ impl Identity {
     }
 
     /// Who is signed in to this session, and the tenant that opens; `None` when nobody is.
-    pub async fn resolve(&self, session: &Session) -> Result<Option<SignedIn>> {
+    pub async fn resolve(&self, session: &Session) -> Result<Option<CurrentUser>> {
         let Some((tenant_id, admin_id)) = session.get::<(String, Uuid)>(WHO).await? else { return Ok(None) };
         let epoch = session.get(EPOCH).await?.unwrap_or(0);
         let inside = self.enter_since(&tenant_id.parse()?, admin_id, epoch).await?;
@@ -180,7 +180,7 @@ impl Identity {
     }
 
     /// The church an admin may enter; `None` when there is no such church or admin any more.
-    pub(crate) async fn enter(&self, tenant_id: &TenantId, admin_id: Uuid) -> Result<Option<SignedIn>> {
+    pub(crate) async fn enter(&self, tenant_id: &TenantId, admin_id: Uuid) -> Result<Option<CurrentUser>> {
         in_tenant(tenant_id.as_str());
         let known = match self.known(tenant_id).await {
             Err(Error::Registry(registry::Error::NotFound)) => return Ok(None),
@@ -193,11 +193,11 @@ impl Identity {
             Err(tenant::Error::NotFound) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(Some(SignedIn { tenant, admin, church: Church::from(&*known) }))
+        Ok(Some(CurrentUser { tenant, admin, church: Church::from(&*known) }))
     }
 
     /// The same as the church's database says now: what is kept may be of before the admin was enabled again.
-    pub(crate) async fn enter_anew(&self, tenant_id: &TenantId, admin_id: Uuid) -> Result<Option<SignedIn>> {
+    pub(crate) async fn enter_anew(&self, tenant_id: &TenantId, admin_id: Uuid) -> Result<Option<CurrentUser>> {
         self.admins.invalidate(&(tenant_id.to_string(), admin_id));
         self.enter(tenant_id, admin_id).await
     }
@@ -208,7 +208,7 @@ impl Identity {
         tenant_id: &TenantId,
         admin_id: Uuid,
         epoch: i32,
-    ) -> Result<Option<SignedIn>> {
+    ) -> Result<Option<CurrentUser>> {
         Ok(self.enter(tenant_id, admin_id).await?.filter(|inside| inside.admin.epoch == epoch))
     }
 

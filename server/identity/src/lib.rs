@@ -41,7 +41,7 @@ mod verified_email;
 
 pub use device::Device;
 pub use error::{Error, Result};
-pub use identity::{Church, Identity, Inspect, Servers, SignedIn, Upgrade};
+pub use identity::{Church, Identity, Inspect, Servers, CurrentUser, Upgrade};
 pub use oidc::{Jwks, Oidc};
 pub use passwords::is_guessable;
 pub use personal::PersonalToken;

@@ -1,4 +1,4 @@
-use crate::{Error, Identity, Result, SignedIn, identity::Church, seal::random};
+use crate::{Error, Identity, Result, CurrentUser, identity::Church, seal::random};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use registry::TenantId;
 use ring::digest::{SHA256, digest};
@@ -46,7 +46,7 @@ impl PersonalToken {
 impl Identity {
     /// Whoever shows this personal token, and the church that opens. Nothing of it is kept in memory: each use asks
     /// the church's database, so that a revoked token is refused at once in every process.
-    pub(crate) async fn admit_personal(&self, token: &str, wanted: Option<&str>) -> Result<SignedIn> {
+    pub(crate) async fn admit_personal(&self, token: &str, wanted: Option<&str>) -> Result<CurrentUser> {
         let token = PersonalToken::parse(token).ok_or(Error::Unauthenticated)?;
         let known = self.known(&token.tenant_id).await.map_err(nobodys)?;
         let open = self.open_tenant(&known).await;
@@ -63,7 +63,7 @@ impl Identity {
         if suspended {
             return Err(Error::Suspended { church: known.name.clone() });
         }
-        Ok(SignedIn { tenant, admin, church: Church::from(&*known) })
+        Ok(CurrentUser { tenant, admin, church: Church::from(&*known) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tokens of our own: an access token for fifteen minutes, and a refresh token that is used once.
 
-use crate::{Choice, Error, Identity, Result, SignedIn, sign_in::note};
+use crate::{Choice, Error, Identity, Result, CurrentUser, sign_in::note};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, Header, Validation, decode, encode};
@@ -33,7 +33,7 @@ pub struct Login {
 
 /// A program that is signed in, with what it shows from now on.
 pub struct LoggedIn {
-    pub signed_in: SignedIn,
+    pub signed_in: CurrentUser,
     pub tokens: Tokens,
 }
 
@@ -141,7 +141,7 @@ impl Identity {
         token: &str,
         key: Option<&str>,
         wanted: Option<&str>,
-    ) -> Result<SignedIn> {
+    ) -> Result<CurrentUser> {
         let claims = self.checked(token, key.ok_or(Error::Unauthenticated)?).await?;
         let family = Family {
             id: claims.sid,
@@ -172,7 +172,7 @@ impl Identity {
         if is_of_the_future { Err(Error::Unauthenticated) } else { Ok(claims) }
     }
 
-    async fn of_family(&self, family: &Family) -> Result<SignedIn> {
+    async fn of_family(&self, family: &Family) -> Result<CurrentUser> {
         let inside = self.enter_since(&family.tenant_id, family.admin_id, family.epoch).await?;
         inside.ok_or(Error::Unauthenticated)
     }

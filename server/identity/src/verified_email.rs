@@ -1,13 +1,13 @@
 //! What proves that an email is its admin's own: anybody may type any at signup.
 
-use crate::{Error, Identity, Result, Secret, SignedIn};
+use crate::{Error, Identity, Result, Secret, CurrentUser};
 use registry::{TenantId, subjects, tenants};
 use tenant::{Tenant, admins};
 use uuid::Uuid;
 
 impl Identity {
     /// Takes a token of the outside issuer as proof that the email is this person's, who has just shown the password.
-    pub(crate) async fn prove_email(&self, inside: &SignedIn, token: &str) -> Result<()> {
+    pub(crate) async fn prove_email(&self, inside: &CurrentUser, token: &str) -> Result<()> {
         let oidc = self.oidc.as_ref().ok_or(Error::NotProved)?;
         let claims = match oidc.checked(token).await {
             Err(Error::Unauthenticated) => return Err(Error::NotProved),

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 pub struct Caller(pub IpAddr);
 
 /// Before anything is looked up: how often one address may ask.
-pub async fn slow_down(
+pub async fn rate_limit(
     State(state): State<AppState>,
     Extension(client): Extension<Client>,
     mut request: Request,
@@ -29,16 +29,16 @@ pub async fn slow_down(
 }
 
 /// Only whoever shows a good token goes on, into the church that it opens.
-pub async fn admit(
+pub async fn authenticate(
     State(state): State<AppState>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
     let bearer = operator::bearer(request.headers()).ok_or_else(Problem::unauthenticated)?;
     let wanted = request.headers().get("x-tenant-id").map(|wanted| wanted.to_str().unwrap_or_default());
-    let office = state.identity.authenticate(bearer, wanted).await?;
-    let standing = state.limits.account(office.tenant.id(), office.admin.id)?;
-    request.extensions_mut().insert(office);
+    let user = state.identity.authenticate(bearer, wanted).await?;
+    let standing = state.limits.account(user.tenant.id(), user.admin.id)?;
+    request.extensions_mut().insert(user);
     let mut response = next.run(request).await;
     standing.write(response.headers_mut());
     Ok(response)

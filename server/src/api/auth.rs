@@ -1,19 +1,11 @@
 use super::{
     access::Caller,
-    extract::{Body, Office},
-    problem::{Problem, Told},
+    extract::ApiJson,
+    problem::{Problem, ProblemDetails},
     repeats::key,
 };
 use crate::state::AppState;
-use app::{
-    forms::{
-        Errors, Form,
-        rules::{email_key, line},
-    },
-    places,
-    sessions::form::SignInForm,
-    signup::form::{ChurchForm, FounderForm},
-};
+use app::signup::check_owner;
 use axum::{
     Extension, Json,
     extract::State,
@@ -21,14 +13,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use identity::{ACCESS, IdempotencyKey, LoggedIn, Login, NewChurch, SignedIn};
+use domain::{Errors, RawForm, locale, sessions::parse_sign_in, signup::parse_church};
+use identity::{ACCESS, IdempotencyKey, LoggedIn, Login, NewChurch, CurrentUser};
 use registry::{Registry, servers, signups::Accepted};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A church that wants an office, and the person who opens it.
+/// A church that signs up, and its owner.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Registration {
@@ -97,7 +90,7 @@ pub async fn register(
     State(state): State<AppState>,
     Extension(Caller(address)): Extension<Caller>,
     headers: HeaderMap,
-    Body(new): Body<Registration>,
+    ApiJson(new): ApiJson<Registration>,
 ) -> Result<Response, Problem> {
     let key = key(&headers)?;
     let new = new_church(&state.registry, &headers, new, key).await?;
@@ -105,8 +98,8 @@ pub async fn register(
     Ok(Opening::of(&accepted))
 }
 
-/// For how long a signup is answered the same under its `Idempotency-Key`.
-const REPEATED: Duration = Duration::from_secs(24 * 3600);
+/// How long the response to a signup is replayed for its `Idempotency-Key`.
+const REPLAY_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// The church that a registration describes, by the rules of the two forms.
 pub async fn new_church(
@@ -117,41 +110,49 @@ pub async fn new_church(
 ) -> Result<NewChurch, Problem> {
     let language = headers.get(header::ACCEPT_LANGUAGE).and_then(|language| language.to_str().ok());
     let (country, timezone) =
-        places::settled(new.country.as_deref(), new.timezone.as_deref(), language.unwrap_or_default());
-    let church =
-        ChurchForm { church: new.church_name, country, timezone, region: new.region.unwrap_or_default() };
-    let founder = FounderForm {
-        first_name: new.first_name,
-        last_name: new.last_name,
-        email: new.email,
-        password: new.password,
-        key: String::new(),
-    };
+        locale::with_defaults(new.country.as_deref(), new.timezone.as_deref(), language.unwrap_or_default());
+    let church = RawForm::from([
+        ("church", new.church_name.as_str()),
+        ("country", &country),
+        ("timezone", &timezone),
+        ("region", new.region.as_deref().unwrap_or_default()),
+    ]);
+    let owner = RawForm::from([
+        ("first_name", new.first_name.as_str()),
+        ("last_name", &new.last_name),
+        ("email", &new.email),
+        ("password", &new.password),
+    ]);
     let mut errors = Errors::default();
-    let founders = founder.check_for(&church.church).await;
-    for error in church.check().0.into_iter().chain(founders.0) {
-        let field = if error.field == "church" { "church_name" } else { &error.field };
-        errors.note(field, Err(error.message));
+    let church = parse_church(&church).map_err(|wrong| {
+        for error in wrong.0 {
+            let field = if error.field == "church" { "church_name" } else { &error.field };
+            errors.add(field, error.message);
+        }
+    });
+    let known_church = church.as_ref().map_or("", |church| &church.name);
+    let owner = check_owner(known_church, &owner).await.map_err(|wrong| {
+        wrong.0.into_iter().for_each(|error| errors.add(&error.field, error.message));
+    });
+    if let Ok(church) = &church
+        && let Some(region) = &church.region
+        && !servers::regions(registry).await?.contains(region)
+    {
+        errors.add("region", "Unknown region.");
     }
-    if !church.region.is_empty() && !servers::regions(registry).await?.contains(&church.region) {
-        errors.note("region", Err("There is no such region here.".into()));
-    }
-    if !errors.is_empty() {
-        return Err(errors.into());
-    }
-    let email = email_key(&founder.email);
+    let (Ok(church), Ok(owner), true) = (church, owner, errors.is_empty()) else { return Err(errors.into()) };
     Ok(NewChurch {
         idempotency_key: key
-            .map(|key| IdempotencyKey { key: format!("api {email} {key}"), lifetime: REPEATED }),
-        church: line(&church.church).unwrap_or_default(),
+            .map(|key| IdempotencyKey { key: format!("api {} {key}", owner.email), lifetime: REPLAY_TTL }),
+        church: church.name,
         country: church.country,
         timezone: church.timezone,
-        region: line(&church.region),
+        region: church.region,
         isolation: None,
-        first_name: line(&founder.first_name).unwrap_or_default(),
-        last_name: line(&founder.last_name).unwrap_or_default(),
-        email,
-        password: founder.password,
+        first_name: owner.first_name,
+        last_name: owner.last_name,
+        email: owner.email,
+        password: owner.password,
     })
 }
 
@@ -206,23 +207,21 @@ impl From<LoggedIn> for Session {
     post, path = "/auth/login", tag = "Signing in", operation_id = "login", request_body = Credentials,
     responses(
         (status = 200, description = "Signed in", body = Session),
-        (status = 409, description = "It opens several churches: `choices`", body = Told, content_type = "application/problem+json"),
+        (status = 409, description = "It opens several churches: `choices`", body = ProblemDetails, content_type = "application/problem+json"),
     )
 )]
 pub async fn login(
     State(state): State<AppState>,
     Extension(Caller(address)): Extension<Caller>,
     headers: HeaderMap,
-    Body(credentials): Body<Credentials>,
+    ApiJson(credentials): ApiJson<Credentials>,
 ) -> Result<Json<Session>, Problem> {
-    let form = SignInForm { email: credentials.email, password: credentials.password };
-    let errors = form.check();
-    if !errors.is_empty() {
-        return Err(errors.into());
-    }
+    let form =
+        RawForm::from([("email", credentials.email.as_str()), ("password", &credentials.password)]);
+    let sign_in = parse_sign_in(&form)?;
     let login = Login {
-        email: email_key(&form.email),
-        password: form.password,
+        email: sign_in.email,
+        password: sign_in.password,
         tenant_id: credentials.tenant_id,
         id_token: credentials.id_token,
         idempotency_key: key(&headers)?,
@@ -247,7 +246,7 @@ pub struct Refresh {
 pub async fn refresh(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Body(refresh): Body<Refresh>,
+    ApiJson(refresh): ApiJson<Refresh>,
 ) -> Result<Json<Session>, Problem> {
     let key = key(&headers)?;
     Ok(Json(state.identity.refresh(&refresh.refresh_token, key.as_deref()).await?.into()))
@@ -263,7 +262,7 @@ pub async fn refresh(
 pub async fn logout(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Body(refresh): Body<Refresh>,
+    ApiJson(refresh): ApiJson<Refresh>,
 ) -> Result<StatusCode, Problem> {
     // Signing out twice is signing out: a key needs to be right, and changes nothing.
     key(&headers)?;
@@ -302,8 +301,8 @@ pub struct Church {
 }
 
 impl Me {
-    fn of(office: &SignedIn) -> Self {
-        let SignedIn { tenant, admin, church } = office;
+    fn of(user: &CurrentUser) -> Self {
+        let CurrentUser { tenant, admin, church } = user;
         Self {
             tenant_id: tenant.id().to_owned(),
             admin: Admin {
@@ -328,6 +327,6 @@ impl Me {
     responses((status = 200, description = "The person and the church", body = Me)),
     security(("bearer" = []))
 )]
-pub async fn me(Office(office): Office) -> Json<Me> {
-    Json(Me::of(&office))
+pub async fn me(Extension(user): Extension<CurrentUser>) -> Json<Me> {
+    Json(Me::of(&user))
 }

@@ -1,20 +1,26 @@
 use super::{
-    docs::{needing, without_picture},
     extract::{
-        Asked, Body, Id, NewId, Office, Page, Part, Seen, Versioned, on_top, overtaken, patch, put, search,
+        ApiJson, ApiPage, ApiQuery, CursorQuery, Id, IdempotentId, IfMatch, WithVersion, conflict_as_none,
+        retry_on_conflict, search,
     },
-    pictures::Wanted,
+    pictures::PicturePatch,
     problem::Problem,
+    records::{Described, parse},
+    schema,
 };
 use crate::state::AppState;
-use app::branches::form::BranchForm;
+use app::forms::context;
 use axum::{
+    Extension,
     extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use domain::{RawForm, branches::BRANCH};
+use identity::CurrentUser;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value as Json};
 use tenant::{
     Version,
     branches::{self, Slice},
@@ -26,154 +32,67 @@ use utoipa::{
 use uuid::Uuid;
 
 /// A place where the church meets.
+pub struct Branch(branches::Branch);
+
+impl From<branches::Branch> for Branch {
+    fn from(branch: branches::Branch) -> Self {
+        Self(branch)
+    }
+}
+
+/// What a response says about a branch beside the fields of its description.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Branch {
+struct BranchMeta {
     id: Uuid,
-    name: String,
-    short_code: Option<String>,
-    is_main: bool,
-    parent_id: Option<Uuid>,
-    service_times: Option<String>,
-    /// E.164.
-    phone: Option<String>,
-    email: Option<String>,
-    website: Option<String>,
-    address1: Option<String>,
-    address2: Option<String>,
-    city: Option<String>,
-    postal_code: Option<String>,
-    region: Option<String>,
-    country: Option<String>,
-    timezone: String,
-    /// The file with its picture.
+    /// The file with the picture.
     picture_file_id: Option<Uuid>,
-    /// Members who are not archived.
+    /// Number of members who are not archived.
     members: i64,
-    /// Set once the branch is archived, and in no list any more.
+    /// Set when the branch is archived, and then in no list.
     archived_at: Option<DateTime<Utc>>,
     updated_at: DateTime<Utc>,
 }
 
-impl From<branches::Branch> for Branch {
-    fn from(branch: branches::Branch) -> Self {
-        let details = branch.details;
-        Self {
+impl Serialize for Branch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let branch = &self.0;
+        let meta = BranchMeta {
             id: branch.id,
-            name: details.name,
-            short_code: details.short_code,
-            is_main: details.is_main,
-            parent_id: details.parent_id,
-            service_times: details.service_times,
-            phone: details.phone_e164,
-            email: details.email,
-            website: details.website,
-            address1: details.address1,
-            address2: details.address2,
-            city: details.city,
-            postal_code: details.postal_code,
-            region: details.region,
-            country: details.country,
-            timezone: details.timezone,
             picture_file_id: branch.picture_id,
             members: branch.members,
             archived_at: branch.archived_at,
             updated_at: branch.updated_at,
-        }
+        };
+        Described { meta, fields: BRANCH.json(&branch.fields) }.serialize(serializer)
     }
 }
 
-/// What is to change: a field that is absent stays as it is, one that is null is emptied.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct BranchChanges {
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 120, example = "Westlands")]
-    name: Option<Option<String>>,
-    /// For lists and figures.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 12, example = "WL")]
-    short_code: Option<Option<String>>,
-    /// A church has one main branch: the one that is made it takes the place of the other.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = bool, required = false)]
-    is_main: Option<Option<bool>>,
-    /// The branch that it belongs to.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, format = Uuid)]
-    parent_id: Option<Option<String>>,
-    /// As they stand on the door.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 1000)]
-    service_times: Option<Option<String>>,
-    /// As people write it in the branch's country, or with + and the country's code; answered as E.164.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 40)]
-    phone: Option<Option<String>>,
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 254, example = "westlands@example.org")]
-    email: Option<Option<String>>,
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 300)]
-    website: Option<Option<String>>,
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 200)]
-    address1: Option<Option<String>>,
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 200)]
-    address2: Option<Option<String>>,
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 120, example = "Nairobi")]
-    city: Option<Option<String>>,
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 20)]
-    postal_code: Option<Option<String>>,
-    /// County or region.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, max_length = 120)]
-    region: Option<Option<String>>,
-    /// ISO 3166, two letters.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, pattern = "^[A-Z]{2}$", example = "KE")]
-    country: Option<Option<String>>,
-    /// IANA.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = String, required = false, example = "Africa/Nairobi")]
-    timezone: Option<Option<String>>,
-    /// The `fileId` of an uploaded JPEG, PNG or WebP: it becomes the picture, upright, square and small.
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = Option<String>, required = false, format = Uuid)]
-    picture_file_id: Option<Option<String>>,
-}
-
-impl BranchChanges {
-    fn apply(self, form: &mut BranchForm) {
-        put(&mut form.name, self.name);
-        put(&mut form.short_code, self.short_code);
-        // A box that is ticked, or not.
-        put(&mut form.is_main, self.is_main.map(|is_main| is_main.filter(|is_main| *is_main)));
-        put(&mut form.parent_id, self.parent_id);
-        put(&mut form.service_times, self.service_times);
-        put(&mut form.phone, self.phone);
-        put(&mut form.email, self.email);
-        put(&mut form.website, self.website);
-        put(&mut form.address1, self.address1);
-        put(&mut form.address2, self.address2);
-        put(&mut form.city, self.city);
-        put(&mut form.postal_code, self.postal_code);
-        put(&mut form.region, self.region);
-        put(&mut form.country, self.country);
-        put(&mut form.timezone, self.timezone);
+impl PartialSchema for Branch {
+    fn schema() -> RefOr<Schema> {
+        schema::response(&BRANCH, BranchMeta::schema())
     }
 }
 
-/// A branch to add: the fields of a change, of which the name is needed. Country and time zone are the church's unless
-/// others are given.
+impl ToSchema for Branch {}
+
+/// Changes of a branch: an absent member of the object stays, null empties.
+pub struct BranchPatch;
+
+impl PartialSchema for BranchPatch {
+    fn schema() -> RefOr<Schema> {
+        schema::patch(&BRANCH, Some("pictureFileId"))
+    }
+}
+
+impl ToSchema for BranchPatch {}
+
+/// A branch to add. Country and time zone are the church's by default.
 pub struct NewBranch;
 
 impl PartialSchema for NewBranch {
     fn schema() -> RefOr<Schema> {
-        needing(without_picture(BranchChanges::schema(), "pictureFileId"), &["name"])
+        schema::create(&BRANCH, &["timezone"])
     }
 }
 
@@ -183,112 +102,123 @@ impl ToSchema for NewBranch {}
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
-    /// Words that all must be found in the name, short code or city.
+    /// Words that all must be found in name, short code or city.
     #[param(max_length = 200)]
     search: Option<String>,
-    /// How many at a time; 25 unless said.
+    /// Branches per page; 25 by default.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u8>,
-    /// The `nextCursor` of the part before.
+    /// The `nextCursor` of the page before.
     #[param(pattern = "^[A-Za-z0-9_-]{21}[AQgw]$")]
     cursor: Option<String>,
 }
 
-/// The branches, in the order in which they were added
+/// Lists branches in the order in which they were added
 ///
-/// Archived ones are left out. Following `nextCursor` shows each branch once, whatever is changed meanwhile.
+/// Archived ones are left out. Following `nextCursor` returns each branch once, whatever is changed concurrently.
 #[utoipa::path(
     get, path = "/branches", tag = "Branches", operation_id = "listBranches", params(ListQuery),
-    responses((status = 200, description = "A part of the list", body = Page<Branch>)),
+    responses((status = 200, description = "A page of the list", body = ApiPage<Branch>)),
     security(("bearer" = []))
 )]
-pub async fn list(Office(office): Office, Asked(asked): Asked<ListQuery>) -> Result<Page<Branch>, Problem> {
-    let part = Part::new(asked.cursor.as_deref(), asked.limit)?;
-    let slice = Slice { search: search(asked.search)?, after: part.after, limit: part.rows() };
-    let rows = branches::slice(&office.tenant, office.admin.viewer(), &slice).await?;
-    Ok(part.page(rows, |branch| branch.id))
+pub async fn list(
+    Extension(user): Extension<CurrentUser>,
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<ApiPage<Branch>, Problem> {
+    let page = CursorQuery::new(query.cursor.as_deref(), query.limit)?;
+    let slice = Slice { search: search(query.search)?, after: page.after, limit: page.rows() };
+    let rows = branches::slice(&user.tenant, user.admin.viewer(), &slice).await?;
+    Ok(page.page(rows, |branch| branch.id))
 }
 
 /// Adds a branch
 #[utoipa::path(
     post, path = "/branches", tag = "Branches", operation_id = "addBranch", request_body = NewBranch,
-    responses((status = 201, description = "The branch, at the address in `Location`", body = Branch)),
+    responses((status = 201, description = "The branch; its path is in `Location`", body = Branch)),
     security(("bearer" = []))
 )]
 pub async fn add(
-    Office(office): Office,
-    NewId(id): NewId,
-    Body(new): Body<BranchChanges>,
+    Extension(user): Extension<CurrentUser>,
+    IdempotentId(id): IdempotentId,
+    ApiJson(mut body): ApiJson<Map<String, Json>>,
 ) -> Result<Response, Problem> {
-    let editor = office.admin.editor()?;
-    let mut form = BranchForm::blank(&office.church.country, &office.church.timezone);
-    Wanted::at("pictureFileId", new.picture_file_id.clone())?.not_yet()?;
-    new.apply(&mut form);
-    branches::add(&office.tenant, &editor, id, &form.details(&office.church, None)?).await?;
-    let branch = branches::find(&office.tenant, editor.viewer(), id).await?;
-    Ok(versioned(branch).made(format!("/api/branches/{id}")))
+    let editor = user.admin.editor_of_all_branches()?;
+    PicturePatch::take(&mut body, "pictureFileId")?.forbid_on_create()?;
+    let church = &user.church;
+    let defaults = RawForm::from([("country", church.country.as_str()), ("timezone", &church.timezone)]);
+    let input = parse(&BRANCH, defaults, &body, None, &user)?;
+    branches::add(&user.tenant, &editor, id, &input).await?;
+    let branch = branches::find(&user.tenant, editor.viewer(), id).await?;
+    Ok(with_version(branch).created(format!("/api/branches/{id}")))
 }
 
-/// One branch
+/// Returns a branch
 #[utoipa::path(
     get, path = "/branches/{id}", tag = "Branches", operation_id = "getBranch", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The branch, with its version as `ETag`", body = Branch)),
     security(("bearer" = []))
 )]
-pub async fn find(Office(office): Office, Id(id): Id, headers: HeaderMap) -> Result<Response, Problem> {
-    let branch = branches::find(&office.tenant, office.admin.viewer(), id).await?;
-    Ok(versioned(branch).unless_known(&headers))
+pub async fn find(
+    Extension(user): Extension<CurrentUser>,
+    Id(id): Id,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let branch = branches::find(&user.tenant, user.admin.viewer(), id).await?;
+    Ok(with_version(branch).unless_cached(&headers))
 }
 
-/// Changes a branch
+/// Updates a branch
 ///
-/// With `If-Match`, only while nobody else has changed it.
+/// With `If-Match`, only if nobody else has changed it.
 #[utoipa::path(
     patch, path = "/branches/{id}", tag = "Branches", operation_id = "changeBranch", params(("id" = Uuid, Path)),
-    request_body = BranchChanges,
-    responses((status = 200, description = "The branch as it is now", body = Branch)),
+    request_body = BranchPatch,
+    responses((status = 200, description = "The updated branch", body = Branch)),
     security(("bearer" = []))
 )]
-pub async fn change(
+pub async fn update(
     State(state): State<AppState>,
-    Office(office): Office,
+    Extension(user): Extension<CurrentUser>,
     Id(id): Id,
-    seen: Seen,
-    Body(mut changes): Body<BranchChanges>,
-) -> Result<Versioned<Branch>, Problem> {
-    let editor = office.admin.editor()?;
-    let picture = Wanted::at("pictureFileId", changes.picture_file_id.take())?;
-    on_top(|| async {
-        let current = branches::find(&office.tenant, editor.viewer(), id).await?;
+    if_match: IfMatch,
+    ApiJson(mut body): ApiJson<Map<String, Json>>,
+) -> Result<WithVersion<Branch>, Problem> {
+    let editor = user.admin.editor_of_all_branches()?;
+    let picture = PicturePatch::take(&mut body, "pictureFileId")?;
+    retry_on_conflict(|| async {
+        let current = branches::find(&user.tenant, editor.viewer(), id).await?;
         let version = Version::from(current.updated_at);
-        seen.allows(version)?;
-        let mut form = BranchForm::of(&current);
-        changes.clone().apply(&mut form);
-        let details = &form.details(&office.church, Some(&current.details))?;
-        let (tenant, editor) = (&office.tenant, &editor);
-        let change = |picture| branches::change_pictured(tenant, editor, id, details, picture, Some(version));
-        overtaken(picture.write(&state.files, tenant, editor, current.picture_id, change).await)
+        if_match.check(version)?;
+        let form = BRANCH.fill(&current.fields, &context(&user));
+        let input = &parse(&BRANCH, form, &body, Some(&current.fields), &user)?;
+        let (tenant, editor) = (&user.tenant, &editor);
+        let update = |picture| branches::update_with_picture(tenant, editor, id, input, picture, Some(version));
+        conflict_as_none(picture.write(&state.files, tenant, editor, current.picture_id, update).await)
     })
     .await?;
-    Ok(versioned(branches::find(&office.tenant, editor.viewer(), id).await?))
+    Ok(with_version(branches::find(&user.tenant, editor.viewer(), id).await?))
 }
 
 /// Archives a branch
 ///
-/// It is in no list any more; its members stay with it. The main branch cannot be archived.
+/// It is in no list any more; its members stay in it. The main branch cannot be archived.
 #[utoipa::path(
     delete, path = "/branches/{id}", tag = "Branches", operation_id = "archiveBranch", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "It is archived")),
+    responses((status = 204, description = "Archived")),
     security(("bearer" = []))
 )]
-pub async fn archive(Office(office): Office, Id(id): Id, seen: Seen) -> Result<StatusCode, Problem> {
-    let editor = office.admin.editor()?;
-    let now = async { Ok(branches::find(&office.tenant, editor.viewer(), id).await?.updated_at) };
-    let expected = seen.expected(now).await?;
-    branches::archive(&office.tenant, &editor, id, expected).await?;
+pub async fn archive(
+    Extension(user): Extension<CurrentUser>,
+    Id(id): Id,
+    if_match: IfMatch,
+) -> Result<StatusCode, Problem> {
+    let editor = user.admin.editor_of_all_branches()?;
+    let current = async { Ok(branches::find(&user.tenant, editor.viewer(), id).await?.updated_at) };
+    let expected = if_match.expected(current).await?;
+    branches::archive(&user.tenant, &editor, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn versioned(branch: branches::Branch) -> Versioned<Branch> {
-    Versioned(branch.updated_at.into(), branch.into())
+fn with_version(branch: branches::Branch) -> WithVersion<Branch> {
+    WithVersion(branch.updated_at.into(), branch.into())
 }

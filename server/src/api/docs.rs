@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the handlers, and a page to read it. Nothing of it comes from another host.
 
-use super::problem::Told;
+use super::problem::ProblemDetails;
 use crate::state::AppState;
 use axum::{
     Json, Router,
@@ -15,7 +15,7 @@ use utoipa::{
     openapi::{
         Content, ExternalDocs, HttpMethod, OpenApi as Document, Ref, RefOr, Response as Described,
         path::{Operation, ParameterBuilder, ParameterIn},
-        schema::{ObjectBuilder, Schema, Type},
+        schema::{ObjectBuilder, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -73,9 +73,9 @@ async fn only_ours(request: Request, next: Next) -> Response {
 /// What is true of every operation is said once, here.
 fn complete(document: &mut Document) {
     let components = document.components.get_or_insert_default();
-    components.schemas.insert(Told::name().into_owned(), Told::schema());
+    components.schemas.insert(ProblemDetails::name().into_owned(), ProblemDetails::schema());
     let mut schemas = Vec::new();
-    Told::schemas(&mut schemas);
+    ProblemDetails::schemas(&mut schemas);
     components.schemas.extend(schemas);
     let bearer = |what: &str| {
         SecurityScheme::Http(
@@ -162,30 +162,8 @@ fn describe(method: &HttpMethod, operation: &mut Operation) {
 }
 
 fn problem(what: &str) -> Described {
-    let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name(Told::name()))));
+    let content = Content::new(Some(RefOr::Ref(Ref::from_schema_name(ProblemDetails::name()))));
     let mut response = Described::new(what);
     response.content.insert("application/problem+json".into(), RefOr::T(content));
     response
-}
-
-/// A picture is of something that is there already.
-pub fn without_picture(schema: RefOr<Schema>, field: &str) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.properties.remove(field);
-            RefOr::T(Schema::Object(object))
-        }
-        schema => schema,
-    }
-}
-
-/// A schema with fields that must be there.
-pub fn needing(schema: RefOr<Schema>, needed: &[&str]) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::Object(mut object)) => {
-            object.required = needed.iter().map(|field| (*field).to_owned()).collect();
-            RefOr::T(Schema::Object(object))
-        }
-        schema => schema,
-    }
 }

@@ -1,16 +1,17 @@
 use super::{
-    extract::{Asked, Body, Id, NewId, Office, Page, Part},
+    extract::{ApiJson, ApiPage, ApiQuery, CursorQuery, Id, IdempotentId},
     problem::Problem,
-    repeats::AnsweredAnew,
+    repeats::NotReplayed,
 };
 use crate::{files, state::AppState, storage::SignedUrl};
-use app::answer::Failure;
+use app::error::PageError;
 use axum::{
     Extension, Json,
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use identity::CurrentUser;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -98,7 +99,7 @@ impl From<File> for Listed {
 pub struct FileList {
     #[serde(flatten)]
     #[schema(inline)]
-    page: Page<Listed>,
+    page: ApiPage<Listed>,
     quota: Quota,
 }
 
@@ -133,13 +134,13 @@ pub struct Listing {
 )]
 pub async fn list(
     State(state): State<AppState>,
-    Office(office): Office,
-    Asked(listing): Asked<Listing>,
+    Extension(user): Extension<CurrentUser>,
+    ApiQuery(listing): ApiQuery<Listing>,
 ) -> Result<Json<FileList>, Problem> {
-    let part = Part::new(listing.cursor.as_deref(), listing.limit)?;
-    let viewer = office.admin.viewer();
-    let found = state.files.list(&office.tenant, viewer, part.after, part.rows()).await?;
-    let (quota, usage) = state.files.usage(&office.tenant, viewer).await?;
+    let part = CursorQuery::new(listing.cursor.as_deref(), listing.limit)?;
+    let viewer = user.admin.viewer();
+    let found = state.files.list(&user.tenant, viewer, part.after, part.rows()).await?;
+    let (quota, usage) = state.files.usage(&user.tenant, viewer).await?;
     let quota =
         Quota { files: usage.files, max_files: quota.files, bytes: usage.bytes, max_bytes: quota.bytes };
     Ok(Json(FileList { page: part.page(found, |file| file.id), quota }))
@@ -155,11 +156,11 @@ pub async fn list(
 )]
 pub async fn remove(
     State(state): State<AppState>,
-    Office(office): Office,
+    Extension(user): Extension<CurrentUser>,
     Id(id): Id,
 ) -> Result<StatusCode, Problem> {
-    let editor = office.admin.editor()?;
-    state.files.remove(&office.tenant, &editor, id).await?;
+    let editor = user.admin.editor()?;
+    state.files.remove(&user.tenant, &editor, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -175,19 +176,19 @@ pub async fn remove(
 )]
 pub async fn add(
     State(state): State<AppState>,
-    Office(office): Office,
-    NewId(id): NewId,
-    Body(new): Body<NewFile>,
+    Extension(user): Extension<CurrentUser>,
+    IdempotentId(id): IdempotentId,
+    ApiJson(new): ApiJson<NewFile>,
 ) -> Result<Response, Problem> {
-    let editor = office.admin.editor()?;
+    let editor = user.admin.editor()?;
     let NewFile { name, content_type, size } = new;
-    let address = state.files.begin(&office.tenant, &editor, id, &name, &content_type, size).await?;
+    let address = state.files.begin(&user.tenant, &editor, id, &name, &content_type, size).await?;
     let SignedUrl { url, method, headers, expires_at } = address;
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let upload = Upload { file_id: id, upload_url: url, method: method.to_owned(), headers, expires_at };
     let location = [(header::LOCATION, format!("/api/files/{id}"))];
     // The address expires: who repeats the request is given another one for the same file.
-    Ok((StatusCode::CREATED, location, Extension(AnsweredAnew), Json(upload)).into_response())
+    Ok((StatusCode::CREATED, location, Extension(NotReplayed), Json(upload)).into_response())
 }
 
 /// Where to fetch a file
@@ -200,10 +201,10 @@ pub async fn add(
 )]
 pub async fn find(
     State(state): State<AppState>,
-    Office(office): Office,
+    Extension(user): Extension<CurrentUser>,
     Id(id): Id,
 ) -> Result<Json<Download>, Problem> {
-    let address = state.files.fetch(&office.tenant, office.admin.viewer(), id).await?;
+    let address = state.files.fetch(&user.tenant, user.admin.viewer(), id).await?;
     Ok(Json(Download { download_url: address.url, expires_at: address.expires_at }))
 }
 
@@ -222,7 +223,7 @@ impl From<files::Error> for Problem {
                 Self::new(StatusCode::CONFLICT, "in-use", "The file is the picture of a member or branch")
                     .detail("Remove the picture there: its photoFileId or pictureFileId set to null.")
             }
-            files::Error::Busy => Failure::Busy.into(),
+            files::Error::Busy => PageError::Busy.into(),
             files::Error::QuotaExceeded(quota) => {
                 let title = "The church has no room for more files";
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "quota-exceeded", title).detail(format!(

@@ -1,5 +1,6 @@
-use super::{extract::Office, problem::Problem};
-use axum::Json;
+use super::problem::Problem;
+use axum::{Extension, Json};
+use identity::CurrentUser;
 use serde::Serialize;
 use std::time::Instant;
 use utoipa::ToSchema;
@@ -26,14 +27,14 @@ pub struct Health {
     responses((status = 200, description = "It does", body = Health)),
     security(("bearer" = []))
 )]
-pub async fn health(Office(office): Office) -> Result<Json<Health>, Problem> {
+pub async fn health(Extension(user): Extension<CurrentUser>) -> Result<Json<Health>, Problem> {
     let asked = Instant::now();
-    tenant::health::ping(&office.tenant).await?;
+    tenant::health::ping(&user.tenant).await?;
     Ok(Json(Health {
         status: "ok",
-        tenant_id: office.tenant.id().to_owned(),
-        isolation: office.church.isolation.name(),
-        schema_version: office.church.schema_version,
+        tenant_id: user.tenant.id().to_owned(),
+        isolation: user.church.isolation.name(),
+        schema_version: user.church.schema_version,
         latency_ms: asked.elapsed().as_secs_f64() * 1000.0,
     }))
 }

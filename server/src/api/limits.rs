@@ -21,7 +21,7 @@ pub struct Limits {
 
 /// How the one who asks stands with the limit that is closest.
 #[derive(Clone, Copy)]
-pub struct Standing {
+pub struct RateLimitStatus {
     policy: &'static str,
     quota: u32,
     remaining: u32,
@@ -44,11 +44,11 @@ impl Limits {
         }
     }
 
-    pub fn address(&self, address: IpAddr) -> Result<Standing, Problem> {
+    pub fn address(&self, address: IpAddr) -> Result<RateLimitStatus, Problem> {
         check(&self.by_address, &address, "address", self.per_minute.get())
     }
 
-    pub fn account(&self, tenant_id: &str, admin_id: Uuid) -> Result<Standing, Problem> {
+    pub fn account(&self, tenant_id: &str, admin_id: Uuid) -> Result<RateLimitStatus, Problem> {
         let one = self.per_minute.get();
         let account = check(&self.by_account, &(tenant_id.to_owned(), admin_id), "account", one)?;
         let tenant = check(&self.by_tenant, &tenant_id.to_owned(), "tenant", one.saturating_mul(TENANT))?;
@@ -56,7 +56,7 @@ impl Limits {
     }
 
     /// Forgets those who have not asked for so long that they may again, for as long as the process lives.
-    pub async fn keep_small(limits: Arc<Self>) {
+    pub async fn evict_stale(limits: Arc<Self>) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
             limits.by_address.retain_recent();
@@ -71,9 +71,9 @@ fn check<K: Hash + Eq + Clone>(
     key: &K,
     policy: &'static str,
     quota: u32,
-) -> Result<Standing, Problem> {
+) -> Result<RateLimitStatus, Problem> {
     match limiter.check_key(key) {
-        Ok(state) => Ok(Standing { policy, quota, remaining: state.remaining_burst_capacity() }),
+        Ok(state) => Ok(RateLimitStatus { policy, quota, remaining: state.remaining_burst_capacity() }),
         Err(not_until) => {
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             let seconds = wait.as_secs() + 1;
@@ -85,12 +85,12 @@ fn check<K: Hash + Eq + Clone>(
                     "{quota} requests a minute are answered by {policy}. Wait {seconds} seconds."
                 ))
                 .retry_after(seconds)
-                .limited(Standing { policy, quota, remaining: 0 }))
+                .limited(RateLimitStatus { policy, quota, remaining: 0 }))
         }
     }
 }
 
-impl Standing {
+impl RateLimitStatus {
     /// As `RateLimit` and `RateLimit-Policy`, unless a closer limit stands there already.
     pub fn write(self, headers: &mut HeaderMap) {
         const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

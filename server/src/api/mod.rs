@@ -25,7 +25,9 @@ mod members;
 mod pictures;
 mod problem;
 mod provisioning;
+mod records;
 mod repeats;
+mod schema;
 mod statuses;
 mod tags;
 mod tenants;
@@ -48,20 +50,20 @@ use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The most a request may send: notes of 10,000 characters, four bytes each or escaped, and room.
-const BODY: usize = 256 * 1024;
+const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// How long a request may take; the wait for a connection is shorter.
-const DEADLINE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub fn router(state: AppState) -> Router<AppState> {
-    let source_url = state.source_url.clone();
+    let source_url = state.layout.source_url.clone();
     let calls = calls(state.clone()).route("/{*rest}", any(not_found)).layer(
         ServiceBuilder::new()
             .layer(from_fn(problem::render))
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, DEADLINE))
-            .layer(DefaultBodyLimit::max(BODY))
-            .layer(from_fn_with_state(state, access::slow_down)),
+            .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(from_fn_with_state(state, access::rate_limit)),
     );
     let (router, document) = OpenApiRouter::with_openapi(docs::frame()).nest("/api", calls).split_for_parts();
     router.merge(docs::router(document, source_url.as_deref()))
@@ -72,16 +74,16 @@ fn calls(state: AppState) -> OpenApiRouter<AppState> {
         .routes(routes!(auth::me))
         .routes(routes!(health::health))
         .routes(routes!(branches::list, branches::add))
-        .routes(routes!(branches::find, branches::change, branches::archive))
+        .routes(routes!(branches::find, branches::update, branches::archive))
         .routes(routes!(members::list, members::add))
-        .routes(routes!(members::find, members::change, members::archive))
+        .routes(routes!(members::find, members::update, members::archive))
         .routes(routes!(files::list, files::add))
         .routes(routes!(files::find, files::remove))
         .routes(routes!(statuses::list))
         .routes(routes!(tags::list))
-        .routes(routes!(tags::find, tags::rename, tags::remove))
-        .layer(from_fn(repeats::answer_the_same))
-        .route_layer(from_fn_with_state(state.clone(), access::admit));
+        .routes(routes!(tags::find, tags::rename, tags::delete))
+        .layer(from_fn(repeats::replay))
+        .route_layer(from_fn_with_state(state.clone(), access::authenticate));
     let operator = OpenApiRouter::new()
         .routes(routes!(tenants::list, tenants::add))
         .route_layer(from_fn_with_state(state, access::operator));

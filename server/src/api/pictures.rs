@@ -1,32 +1,40 @@
-//! The picture of a member or of a branch, as a part of changing it.
+//! The picture of a member or branch, as a part of a PATCH.
 
 use super::problem::Problem;
 use crate::files::{Error, Files, Result};
+use serde_json::{Map, Value as Json};
 use tenant::{Editor, Tenant, photos::Change};
 use uuid::Uuid;
 
-const NOT_THERE: &str = "There is no such file here. Use the fileId of a file that you have uploaded.";
+const UNKNOWN_FILE: &str = "Unknown file. Use the fileId of an uploaded file.";
 
-/// What a change says of a picture, at the field that holds the file's id.
-pub struct Wanted {
+/// What a body says about a picture, by the id of a file.
+pub struct PicturePatch {
     field: &'static str,
     /// `None`: it stays as it is. `Some(None)`: it is removed.
     file: Option<Option<Uuid>>,
 }
 
-impl Wanted {
-    pub fn at(field: &'static str, file: Option<Option<String>>) -> std::result::Result<Self, Problem> {
-        let file = match file {
-            Some(Some(id)) => Some(Some(id.parse().map_err(|_| Problem::invalid(field, NOT_THERE))?)),
-            Some(None) => Some(None),
+impl PicturePatch {
+    /// Takes the picture out of a body.
+    pub fn take(
+        body: &mut Map<String, Json>,
+        field: &'static str,
+    ) -> std::result::Result<Self, Problem> {
+        let file = match body.remove(field) {
             None => None,
+            Some(Json::Null) => Some(None),
+            Some(Json::String(id)) => {
+                Some(Some(id.parse().map_err(|_| Problem::invalid(field, UNKNOWN_FILE))?))
+            }
+            Some(_) => return Err(Problem::invalid(field, "Must be a string.")),
         };
         Ok(Self { field, file })
     }
 
-    /// What is only being added has no picture.
-    pub fn not_yet(self) -> std::result::Result<(), Problem> {
-        let message = "Add it first; its picture is given by PATCH.";
+    /// Rejects a picture in the body of a POST.
+    pub fn forbid_on_create(self) -> std::result::Result<(), Problem> {
+        let message = "Create the record first, then set its picture by PATCH.";
         self.file.is_none().then_some(()).ok_or_else(|| Problem::invalid(self.field, message))
     }
 
@@ -50,19 +58,19 @@ impl Wanted {
         let new = match file {
             Some(id) => {
                 change(Change::Awaited).await?;
-                Some(files.picture_of(tenant, editor, id).await.map_err(|error| self.explained(error))?)
+                Some(files.picture_of(tenant, editor, id).await.map_err(|error| self.with_field(error))?)
             }
             None => None,
         };
         files.put_picture(tenant, now, new, |made| change(Change::Becomes(made))).await
     }
 
-    /// What is wrong with the file is said at the field.
-    fn explained(&self, error: Error) -> Error {
+    /// Errors of the file stand at the field.
+    fn with_field(&self, error: Error) -> Error {
         let message = match error {
-            Error::Tenant(tenant::Error::NotFound) => NOT_THERE.to_owned(),
+            Error::Tenant(tenant::Error::NotFound) => UNKNOWN_FILE.to_owned(),
             Error::NotUploaded => {
-                "This file was not uploaded yet. Send it to its uploadUrl first.".to_owned()
+                "This file was not uploaded yet. PUT it to its uploadUrl first.".to_owned()
             }
             Error::Refused { message, .. } => message,
             error => return error,

@@ -1,8 +1,7 @@
-use super::limits::Standing;
+use super::limits::RateLimitStatus;
 use app::{
-    answer::{Failure, Outage},
-    forms::Errors,
-    signup::page::TOO_MANY_CHURCHES,
+    error::{Outage, PageError},
+    signup::TOO_MANY_CHURCHES,
 };
 use axum::{
     body::Body,
@@ -12,25 +11,26 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
+use domain::{Errors, field::camel_case};
 use serde::Serialize;
 use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 
-/// What went wrong. Handlers answer it; [`render`] tells it.
+/// An error of the API. Handlers return it; [`render`] writes its body.
 #[derive(Clone)]
-pub struct Problem(Box<Told>);
+pub struct Problem(Box<ProblemDetails>);
 
 /// What went wrong, and what to do (RFC 9457).
 #[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Problem)]
-pub struct Told {
+pub struct ProblemDetails {
     /// Which kind of problem it is: `urn:vestry:` and a name that stays the same.
     #[serde(rename = "type")]
     #[schema(example = "urn:vestry:invalid")]
     kind: String,
     /// The same for every problem of this kind.
-    #[schema(example = "Something in the request is not right")]
+    #[schema(example = "The request is invalid")]
     title: String,
     /// The HTTP status.
     #[schema(example = 422)]
@@ -53,7 +53,7 @@ pub struct Told {
     #[serde(skip)]
     retry_after: Option<u64>,
     #[serde(skip)]
-    limit: Option<Standing>,
+    limit: Option<RateLimitStatus>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -101,7 +101,7 @@ impl From<identity::Choice> for Choice {
 
 impl Problem {
     pub fn new(status: StatusCode, kind: &str, title: &str) -> Self {
-        Self(Box::new(Told {
+        Self(Box::new(ProblemDetails {
             kind: format!("urn:vestry:{kind}"),
             title: title.to_owned(),
             status: status.as_u16(),
@@ -114,31 +114,31 @@ impl Problem {
         }))
     }
 
-    fn with(mut self, change: impl FnOnce(&mut Told)) -> Self {
+    fn with(mut self, change: impl FnOnce(&mut ProblemDetails)) -> Self {
         change(&mut self.0);
         self
     }
 
     pub fn detail(self, detail: impl Into<String>) -> Self {
-        self.with(|told| told.detail = Some(detail.into()))
+        self.with(|details| details.detail = Some(detail.into()))
     }
 
     pub fn retry_after(self, seconds: u64) -> Self {
-        self.with(|told| told.retry_after = Some(seconds.max(1)))
+        self.with(|details| details.retry_after = Some(seconds.max(1)))
     }
 
     /// Says which limit was reached.
-    pub fn limited(self, standing: Standing) -> Self {
-        self.with(|told| told.limit = Some(standing))
+    pub fn limited(self, standing: RateLimitStatus) -> Self {
+        self.with(|details| details.limit = Some(standing))
     }
 
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing here")
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found")
     }
 
     pub fn unauthenticated() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A token is needed that is good now")
-            .detail("Send Authorization: Bearer with an access token; it may have expired, or been revoked.")
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "A valid token is required")
+            .detail("Send Authorization: Bearer with an access token. It may have expired or been revoked.")
     }
 
     pub fn malformed(detail: impl Into<String>) -> Self {
@@ -146,18 +146,29 @@ impl Problem {
     }
 
     pub fn changed() -> Self {
-        Self::new(StatusCode::PRECONDITION_FAILED, "changed", "Somebody else has changed it meanwhile")
-            .detail("Read it again, and send your change with its new ETag.")
+        Self::new(StatusCode::PRECONDITION_FAILED, "changed", "The record was changed since it was read")
+            .detail("Read it again, and send the change with its new ETag.")
     }
 
-    /// An `Idempotency-Key` under which something else was asked before.
+    /// An `Idempotency-Key` that was used for another request.
     pub fn key_reused() -> Self {
         let title = "This Idempotency-Key was used for another request";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key-reused", title)
             .detail("Use a new key for each request, and the same key only to repeat it.")
     }
 
-    /// One field that is not right.
+    /// Invalid fields, by the names that the request used.
+    pub fn of_fields(errors: Errors) -> Self {
+        let errors = errors.0.into_iter();
+        Self::with_fields(errors.map(|error| FieldProblem { field: error.field, message: error.message }).collect())
+    }
+
+    fn with_fields(errors: Vec<FieldProblem>) -> Self {
+        let title = "The request is invalid";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title).with(|details| details.errors = errors)
+    }
+
+    /// One invalid field.
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
         Errors::one(field, message).into()
     }
@@ -178,9 +189,9 @@ impl Problem {
     pub fn of(status: StatusCode) -> Self {
         let (kind, title) = match status {
             StatusCode::NOT_FOUND => return Self::not_found(),
-            StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "This cannot be done here"),
+            StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "Method not allowed"),
             StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "The body is too large"),
-            StatusCode::REQUEST_TIMEOUT => ("too-slow", "The body came too slowly"),
+            StatusCode::REQUEST_TIMEOUT => ("too-slow", "The body was sent too slowly"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 ("unsupported-media-type", "The body must be application/json")
             }
@@ -188,50 +199,51 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE => {
                 tracing::warn!("request failed: it took too long");
                 return Self::new(status, "timeout", "The request took too long")
-                    .detail("It may have been carried out. Repeat a POST under its Idempotency-Key.")
+                    .detail("It may have been carried out. Repeat a POST with its Idempotency-Key.")
                     .retry_after(5);
             }
             status if status.is_client_error() => ("malformed", "The request cannot be read"),
-            _ => ("internal", "Something went wrong on our side"),
+            _ => ("internal", "Internal server error"),
         };
         Self::new(status, kind, title)
     }
 }
 
-/// Forms name their fields in the words of HTML; the API in camel case.
+/// Names of inputs become names of JSON members.
 impl From<Errors> for Problem {
     fn from(errors: Errors) -> Self {
         let errors = errors.0.into_iter();
-        let errors = errors.map(|error| FieldProblem { field: camel(&error.field), message: error.message });
-        let title = "Something in the request is not right";
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", title)
-            .with(|told| told.errors = errors.collect())
+        let errors =
+            errors.map(|error| FieldProblem { field: camel_case(&error.field), message: error.message });
+        Self::with_fields(errors.collect())
     }
 }
 
-impl From<Failure> for Problem {
-    fn from(failure: Failure) -> Self {
-        let kind = match &failure {
-            Failure::NotFound => return Self::not_found(),
-            Failure::Refused(status) => return Self::of(*status),
-            Failure::Forbidden | Failure::CrossSite => "forbidden",
-            Failure::Suspended { .. } => "suspended",
-            Failure::TooManyAttempts { .. } => "too-many-requests",
-            Failure::Busy => "busy",
-            Failure::Unavailable { outage, .. } => outage.name(),
-            Failure::Internal(_) => "internal",
+impl From<PageError> for Problem {
+    fn from(error: PageError) -> Self {
+        let kind = match &error {
+            PageError::Invalid(errors) | PageError::Conflict { errors, .. } => return errors.clone().into(),
+            PageError::NotFound => return Self::not_found(),
+            PageError::Refused(status) => return Self::of(*status),
+            PageError::Forbidden | PageError::CrossSite => "forbidden",
+            PageError::Suspended { .. } => "suspended",
+            PageError::TooManyAttempts { .. } => "too-many-requests",
+            PageError::SignedOut { .. } => return Self::unauthenticated(),
+            PageError::Busy => "busy",
+            PageError::Unavailable { outage, .. } => outage.name(),
+            PageError::Internal(_) => "internal",
         };
-        failure.log();
-        let (title, detail) = match &failure {
-            Failure::Unavailable { outage, .. } => explained(*outage),
-            Failure::Internal(_) => (
-                "Something went wrong on our side",
+        error.log();
+        let (title, detail) = match &error {
+            PageError::Unavailable { outage, .. } => explained(*outage),
+            PageError::Internal(_) => (
+                "Internal server error",
                 "Try again. If it keeps happening, tell the operator the requestId.".to_owned(),
             ),
-            failure => failure.words(),
+            error => error.message(),
         };
-        let retry_after = failure.retry_after();
-        Self::new(failure.status(), kind, title).detail(detail).with(|told| told.retry_after = retry_after)
+        let retry_after = error.retry_after();
+        Self::new(error.status(), kind, title).detail(detail).with(|details| details.retry_after = retry_after)
     }
 }
 
@@ -257,18 +269,16 @@ fn explained(outage: Outage) -> (&'static str, String) {
 impl From<tenant::Error> for Problem {
     fn from(error: tenant::Error) -> Self {
         match error {
-            tenant::Error::Rejected { field, message } => {
-                Self::invalid(field.trim_end_matches("_e164"), message)
-            }
+            tenant::Error::Rejected { field, message } => Self::invalid(field, message),
             tenant::Error::Changed => Self::changed(),
-            error => Failure::from(error).into(),
+            error => PageError::from(error).into(),
         }
     }
 }
 
 impl From<registry::Error> for Problem {
     fn from(error: registry::Error) -> Self {
-        Failure::from(error).into()
+        PageError::from(error).into()
     }
 }
 
@@ -279,35 +289,35 @@ impl From<identity::Error> for Problem {
             identity::Error::WrongCredentials => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "wrong-credentials",
-                "The email or the password is not right",
+                "Email or password is incorrect",
             ),
             identity::Error::WrongTenant => Self::new(
                 StatusCode::FORBIDDEN,
                 "wrong-tenant",
-                "This credential does not open that church",
+                "This credential is not valid for that church",
             )
             .detail("X-Tenant-ID and tenantId may name a church the credential is good for, or be left out."),
             identity::Error::ChooseTenant(choices) => {
                 let choices = choices.into_iter().map(Choice::from);
-                Self::new(StatusCode::CONFLICT, "choose-tenant", "This opens several churches")
+                Self::new(StatusCode::CONFLICT, "choose-tenant", "The credential is valid for several churches")
                     .detail("Say which one: tenantId when signing in, X-Tenant-ID otherwise.")
-                    .with(|told| told.choices = choices.collect())
+                    .with(|details| details.choices = choices.collect())
             }
             identity::Error::KeyReused => Self::key_reused(),
             identity::Error::TooManyUnverified => Self::invalid("email", TOO_MANY_CHURCHES),
             identity::Error::NotProved => Self::invalid(
                 "idToken",
-                "This is no token of the issuer that proves the email you sign in with.",
+                "Not a token of the issuer for the email that you sign in with.",
             ),
             identity::Error::IssuerUnavailable => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "issuer-unavailable",
-                "The issuer of this token cannot be reached now",
+                "The issuer of this token cannot be reached",
             )
-            .detail("Its keys are not known yet. Try again in half a minute.")
+            .detail("Its keys are not known yet. Try again in 30 seconds.")
             .retry_after(30),
             identity::Error::Tenant(error) => error.into(),
-            error => Failure::from(error).into(),
+            error => PageError::from(error).into(),
         }
     }
 }
@@ -353,29 +363,18 @@ impl Problem {
     fn write(mut self, response: &mut Response, id: Option<&RequestId>) {
         let request_id = id.and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
         self.0.request_id = request_id.unwrap_or_default();
-        let told = *self.0;
+        let details = *self.0;
         let status = response.status();
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = told.retry_after {
+        if let Some(seconds) = details.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        *response.body_mut() = Body::from(serde_json::to_vec(&told).unwrap_or_default());
+        *response.body_mut() = Body::from(serde_json::to_vec(&details).unwrap_or_default());
     }
-}
-
-/// `first_name` → `firstName`.
-fn camel(field: &str) -> String {
-    let mut words = field.split('_');
-    let first = words.next().unwrap_or_default().to_owned();
-    words.fold(first, |name, word| {
-        let mut letters = word.chars();
-        let capital = letters.next().map(|letter| letter.to_ascii_uppercase());
-        name + &capital.into_iter().chain(letters).collect::<String>()
-    })
 }

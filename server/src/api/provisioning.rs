@@ -1,6 +1,6 @@
 use super::{extract::Id, problem::Problem};
 use crate::{address::Client, events, state::AppState};
-use app::answer::Failure;
+use app::error::PageError;
 use axum::{Extension, Json, extract::State, response::Response};
 use registry::runs::{self, RunStatus, StepState};
 use serde::Serialize;
@@ -91,6 +91,6 @@ pub async fn events(
 ) -> Result<Response, Problem> {
     events::of::<Progress>(state, client, run_id).await.map_err(|error| match error {
         events::Error::Registry(error) => error.into(),
-        events::Error::TooMany { retry_after } => Failure::TooManyAttempts { retry_after }.into(),
+        events::Error::TooMany { retry_after } => PageError::TooManyAttempts { retry_after }.into(),
     })
 }

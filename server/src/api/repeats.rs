@@ -1,5 +1,5 @@
-use super::{BODY, extract::NewId, problem::Problem};
-use crate::body;
+use super::{MAX_BODY_BYTES, extract::IdempotentId, problem::Problem};
+use app::extract::read_body;
 use axum::{
     body::Body,
     extract::Request,
@@ -7,42 +7,42 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use identity::SignedIn;
+use identity::CurrentUser;
 use tenant::repeats::{self, Answer};
 
 /// Marks an answer that is no good later, like an address that expires: repeated, the request makes nothing new, and is
 /// answered by what is true then.
 #[derive(Clone)]
-pub struct AnsweredAnew;
+pub struct NotReplayed;
 
 /// The same POST again, under the same `Idempotency-Key` and by the same person, makes nothing new and is answered the
 /// same for a day.
-pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, Problem> {
-    let office = request.extensions().get::<SignedIn>().cloned();
-    let (Some(key), Some(office)) = (key(request.headers())?, office) else {
+pub async fn replay(request: Request, next: Next) -> Result<Response, Problem> {
+    let user = request.extensions().get::<CurrentUser>().cloned();
+    let (Some(key), Some(user)) = (key(request.headers())?, user) else {
         return Ok(next.run(request).await);
     };
     if request.method() != Method::POST {
         return Ok(next.run(request).await);
     }
     let (mut parts, body) = request.into_parts();
-    let bytes = body::read(body, BODY).await.map_err(Problem::of)?;
+    let bytes = read_body(body, MAX_BODY_BYTES).await.map_err(Problem::of)?;
     let digest = repeats::digest(&[parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes]);
-    let viewer = office.admin.viewer();
-    let repeat = repeats::begin(&office.tenant, viewer, &key, &digest).await?;
+    let viewer = user.admin.viewer();
+    let repeat = repeats::begin(&user.tenant, viewer, &key, &digest).await?;
     if !repeat.is_same {
         return Err(Problem::key_reused());
     }
     if let Some(answer) = repeat.answer {
         return Ok(as_before(answer));
     }
-    parts.extensions.insert(NewId(repeat.record_id));
+    parts.extensions.insert(IdempotentId(repeat.record_id));
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
     if !response.status().is_success() {
-        repeats::forget(&office.tenant, viewer, &key).await?;
+        repeats::forget(&user.tenant, viewer, &key).await?;
         return Ok(response);
     }
-    if response.extensions().get::<AnsweredAnew>().is_some() {
+    if response.extensions().get::<NotReplayed>().is_some() {
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -56,7 +56,7 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
         location: text(name::LOCATION),
         etag: text(name::ETAG),
     };
-    repeats::keep(&office.tenant, viewer, &key, &answer).await?;
+    repeats::keep(&user.tenant, viewer, &key, &answer).await?;
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
 

@@ -1,5 +1,6 @@
-use super::{extract::Office, problem::Problem};
-use axum::Json;
+use super::problem::Problem;
+use axum::{Extension, Json};
+use identity::CurrentUser;
 use serde::Serialize;
 use tenant::statuses;
 use utoipa::ToSchema;
@@ -26,8 +27,8 @@ pub struct Statuses {
     responses((status = 200, description = "All of them; there are a few", body = Statuses)),
     security(("bearer" = []))
 )]
-pub async fn list(Office(office): Office) -> Result<Json<Statuses>, Problem> {
-    let statuses = statuses::list(&office.tenant, office.admin.viewer()).await?;
+pub async fn list(Extension(user): Extension<CurrentUser>) -> Result<Json<Statuses>, Problem> {
+    let statuses = statuses::list(&user.tenant, user.admin.viewer()).await?;
     let items =
         statuses.into_iter().map(|status| Status { id: status.id, name: status.name, kind: status.kind });
     Ok(Json(Statuses { items: items.collect() }))

@@ -1,26 +1,34 @@
 use super::{
-    extract::{Body, Id, Office, Seen, Versioned, on_top, overtaken, patch, put},
+    extract::{ApiJson, Id, IfMatch, WithVersion, conflict_as_none, retry_on_conflict},
     problem::Problem,
+    records::parse,
+    schema,
 };
-use app::tags::form::TagForm;
+use app::forms::context;
 use axum::{
-    Json,
+    Extension, Json,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use domain::tags::{TAG, TagInput};
+use identity::CurrentUser;
+use serde::Serialize;
+use serde_json::{Map, Value};
 use tenant::{Version, tags};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 use uuid::Uuid;
 
-/// What members have in common, in the church's own words.
+/// A group of people, in the church's own words.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tag {
     id: Uuid,
     #[schema(example = "Choir")]
     name: String,
-    /// How many bear it, of those who are not archived.
+    /// Number of members who have it and are not archived.
     #[schema(example = 12)]
     members: i64,
 }
@@ -36,83 +44,86 @@ pub struct Tags {
     items: Vec<Tag>,
 }
 
-/// What is to change.
-#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TagChanges {
-    #[serde(default, deserialize_with = "patch")]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 50, example = "Choir")]
-    name: Option<Option<String>>,
+/// A new name.
+pub struct TagPatch;
+
+impl PartialSchema for TagPatch {
+    fn schema() -> RefOr<Schema> {
+        schema::patch(&TAG, None)
+    }
 }
 
-/// The tags that members bear, by name
+impl ToSchema for TagPatch {}
+
+/// Lists tags, sorted by name
 ///
-/// A tag is made by naming it at a member.
+/// A tag is added by naming it at a member.
 #[utoipa::path(
     get, path = "/tags", tag = "Members", operation_id = "listTags",
-    responses((status = 200, description = "All of them; there are 500 at most", body = Tags)),
+    responses((status = 200, description = "All tags; a church has at most 500", body = Tags)),
     security(("bearer" = []))
 )]
-pub async fn list(Office(office): Office) -> Result<Json<Tags>, Problem> {
-    let tags = tags::list(&office.tenant, office.admin.viewer()).await?;
+pub async fn list(Extension(user): Extension<CurrentUser>) -> Result<Json<Tags>, Problem> {
+    let tags = tags::list(&user.tenant, user.admin.viewer(), "").await?;
     Ok(Json(Tags { items: tags.into_iter().map(Tag::from).collect() }))
 }
 
-/// One tag
+/// Returns a tag
 #[utoipa::path(
     get, path = "/tags/{id}", tag = "Members", operation_id = "getTag", params(("id" = Uuid, Path)),
     responses((status = 200, description = "The tag, with its version as `ETag`", body = Tag)),
     security(("bearer" = []))
 )]
-pub async fn find(Office(office): Office, Id(id): Id, headers: HeaderMap) -> Result<Response, Problem> {
-    let tag = tags::find(&office.tenant, office.admin.viewer(), id).await?;
-    Ok(versioned(tag).unless_known(&headers))
+pub async fn find(Extension(user): Extension<CurrentUser>, Id(id): Id, headers: HeaderMap) -> Result<Response, Problem> {
+    let tag = tags::find(&user.tenant, user.admin.viewer(), id).await?;
+    Ok(with_version(tag).unless_cached(&headers))
 }
 
 /// Renames a tag
 ///
-/// At all who bear it. It needs somebody who may change all branches.
+/// Needs an admin of all branches.
 #[utoipa::path(
     patch, path = "/tags/{id}", tag = "Members", operation_id = "renameTag", params(("id" = Uuid, Path)),
-    request_body = TagChanges,
-    responses((status = 200, description = "The tag as it is now", body = Tag)),
+    request_body = TagPatch,
+    responses((status = 200, description = "The renamed tag", body = Tag)),
     security(("bearer" = []))
 )]
 pub async fn rename(
-    Office(office): Office,
+    Extension(user): Extension<CurrentUser>,
     Id(id): Id,
-    seen: Seen,
-    Body(changes): Body<TagChanges>,
-) -> Result<Versioned<Tag>, Problem> {
-    let editor = office.admin.editor()?;
-    on_top(|| async {
-        let current = tags::find(&office.tenant, editor.viewer(), id).await?;
+    if_match: IfMatch,
+    ApiJson(body): ApiJson<Map<String, Value>>,
+) -> Result<WithVersion<Tag>, Problem> {
+    let editor = user.admin.editor()?;
+    retry_on_conflict(|| async {
+        let current = tags::find(&user.tenant, editor.viewer(), id).await?;
         let version = Version::from(current.updated_at);
-        seen.allows(version)?;
-        let mut form = TagForm::of(&current);
-        put(&mut form.name, changes.name.clone());
-        overtaken(tags::rename(&office.tenant, &editor, id, &form.named()?, Some(version)).await)
+        if_match.check(version)?;
+        let current = TagInput { name: current.name };
+        let form = TAG.fill(&current, &context(&user));
+        let input = parse(&TAG, form, &body, Some(&current), &user)?;
+        conflict_as_none(tags::rename(&user.tenant, &editor, id, &input.name, Some(version)).await)
     })
     .await?;
-    Ok(versioned(tags::find(&office.tenant, editor.viewer(), id).await?))
+    Ok(with_version(tags::find(&user.tenant, editor.viewer(), id).await?))
 }
 
-/// Removes a tag
+/// Deletes a tag, and takes it from all members
 ///
-/// From all who bear it. It needs somebody who may change all branches.
+/// Needs an admin of all branches.
 #[utoipa::path(
     delete, path = "/tags/{id}", tag = "Members", operation_id = "removeTag", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "It is removed")),
+    responses((status = 204, description = "Deleted")),
     security(("bearer" = []))
 )]
-pub async fn remove(Office(office): Office, Id(id): Id, seen: Seen) -> Result<StatusCode, Problem> {
-    let editor = office.admin.editor()?;
-    let now = async { Ok(tags::find(&office.tenant, editor.viewer(), id).await?.updated_at) };
-    let expected = seen.expected(now).await?;
-    tags::remove(&office.tenant, &editor, id, expected).await?;
+pub async fn delete(Extension(user): Extension<CurrentUser>, Id(id): Id, if_match: IfMatch) -> Result<StatusCode, Problem> {
+    let editor = user.admin.editor()?;
+    let current = async { Ok(tags::find(&user.tenant, editor.viewer(), id).await?.updated_at) };
+    let expected = if_match.expected(current).await?;
+    tags::delete(&user.tenant, &editor, id, expected).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn versioned(tag: tags::Tag) -> Versioned<Tag> {
-    Versioned(tag.updated_at.into(), tag.into())
+fn with_version(tag: tags::Tag) -> WithVersion<Tag> {
+    WithVersion(tag.updated_at.into(), tag.into())
 }

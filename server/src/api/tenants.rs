@@ -1,6 +1,6 @@
 use super::{
     auth::{Opening, Registration, new_church},
-    extract::{Asked, Body, Page},
+    extract::{ApiJson, ApiPage, ApiQuery},
     problem::Problem,
     repeats::key,
 };
@@ -65,24 +65,24 @@ pub struct ListQuery {
 /// The churches of this installation, the newest first
 #[utoipa::path(
     get, path = "/tenants", tag = "For the operator", operation_id = "listTenants", params(ListQuery),
-    responses((status = 200, description = "A part of the list", body = Page<Tenant>)),
+    responses((status = 200, description = "A part of the list", body = ApiPage<Tenant>)),
     security(("operator" = []))
 )]
 pub async fn list(
     State(state): State<AppState>,
-    Asked(asked): Asked<ListQuery>,
-) -> Result<Page<Tenant>, Problem> {
+    ApiQuery(query): ApiQuery<ListQuery>,
+) -> Result<ApiPage<Tenant>, Problem> {
     const STATUSES: [&str; 5] = ["provisioning", "active", "suspended", "archived", "failed"];
-    if asked.status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
+    if query.status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
         return Err(Problem::invalid("status", format!("Use one of {}.", STATUSES.join(", "))));
     }
-    let limit = usize::from(asked.limit.unwrap_or(25));
+    let limit = usize::from(query.limit.unwrap_or(25));
     if !(1..=100).contains(&limit) {
         return Err(Problem::invalid("limit", "Use a number from 1 to 100."));
     }
     let wrong = || Problem::invalid("cursor", "Use a nextCursor as it was given.");
-    let after = asked.cursor.map(|cursor| place_of(&cursor).ok_or_else(wrong)).transpose()?;
-    let status = asked.status.as_deref();
+    let after = query.cursor.map(|cursor| place_of(&cursor).ok_or_else(wrong)).transpose()?;
+    let status = query.status.as_deref();
     let mut rows = tenants::list_after(&state.registry, status, after, limit as i64 + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
@@ -90,7 +90,7 @@ pub async fn list(
         let place = format!("{} {}", last.created_at.timestamp_micros(), last.id);
         BASE64_URL_SAFE_NO_PAD.encode(place)
     });
-    Ok(Page { items: rows.into_iter().map(Tenant::from).collect(), next_cursor })
+    Ok(ApiPage { items: rows.into_iter().map(Tenant::from).collect(), next_cursor })
 }
 
 /// The church that a cursor stands behind.
@@ -146,7 +146,7 @@ pub struct NewAdmin {
 pub async fn add(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Body(new): Body<NewTenant>,
+    ApiJson(new): ApiJson<NewTenant>,
 ) -> Result<Response, Problem> {
     let isolation = match new.isolation.as_deref() {
         None => None,

@@ -87,7 +87,7 @@ pub enum BadName {
 /// A name without folders and characters that no file can have, with an ending that fits the type: a computer opens a
 /// file by its ending, whatever is in it.
 pub fn safe_name(name: &str, content_type: &str) -> Result<String, BadName> {
-    let name = app::forms::rules::nfc(name);
+    let name = domain::rules::nfc(name);
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let plain: String = last
         .chars()

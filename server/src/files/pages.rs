@@ -1,91 +1,118 @@
-//! Pictures on pages: the form that sends one, and the picture itself.
+//! Pictures on pages: the form that uploads one, and the picture itself.
 
-use super::{Error, Result, form};
-use crate::{
-    body::Incoming,
-    etag::Condition,
-    pages::{self, Answered, Who},
-    state::AppState,
-};
+use super::{Error, Files, Result, form};
+use crate::{body::Incoming, etag::Condition, state::AppState};
 use app::{
-    answer::{Answer, Failure, Flash, Outage, Reply},
-    forms::Errors,
-    photo,
-    visit::{SignedIn, Visit},
+    error::{Outage, PageError},
+    extract::Path,
+    flash::Flash,
+    page::{Page, Redirect},
+    pictures,
+    sessions::sign_in_address,
 };
 use axum::{
+    Extension, Router,
     body::Body,
-    extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    extract::{OriginalUri, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
+    routing::get,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use domain::Errors;
+use identity::CurrentUser;
 use tenant::{
     files::Place,
     photos::{self, Whose},
 };
-use tower_sessions::Session;
 use uuid::Uuid;
 
-/// What came of a form; nothing when none was sent.
-type Done = Option<Result<Flash>>;
+type User = Option<Extension<CurrentUser>>;
 
-/// The page on which a picture is chosen, and taken away.
-pub fn form(
-    whose: fn(Uuid) -> Whose,
-) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static {
-    move |State(state), request| {
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let done = match parts.method {
-                Method::POST => receive(&state, &mut parts, body, whose).await,
-                _ => None,
-            };
-            let done = Arc::new(Mutex::new(done));
-            let page: pages::Page = Arc::new(move |visit, _, office| match office {
-                Some(office) => {
-                    let done = done.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    Box::pin(answer(whose, visit, office, done))
-                }
-                None => Box::pin(async move { Ok(pages::sign_in_first(&visit)) }),
-            });
-            pages::answer(state, Request::from_parts(parts, Body::empty()), page, Who::SignedIn).await
-        })
-    }
+pub fn routes() -> Router<AppState> {
+    Router::new()
+        .route(
+            "/members/{id}/photo",
+            get(|user, id, here| show_form(user, id, here, Whose::Member))
+                .post(|state, user, id, here, headers, body| {
+                    submit(state, user, id, here, headers, body, Whose::Member)
+                }),
+        )
+        .route(
+            "/branches/{id}/picture",
+            get(|user, id, here| show_form(user, id, here, Whose::Branch))
+                .post(|state, user, id, here, headers, body| {
+                    submit(state, user, id, here, headers, body, Whose::Branch)
+                }),
+        )
+        .route(
+            "/members/{id}/photo.jpg",
+            get(|state, user, id, headers| show(state, user, id, headers, Whose::Member, Place::Kept)),
+        )
+        .route(
+            "/members/{id}/photo-small.jpg",
+            get(|state, user, id, headers| show(state, user, id, headers, Whose::Member, Place::Small)),
+        )
+        .route(
+            "/branches/{id}/picture.jpg",
+            get(|state, user, id, headers| show(state, user, id, headers, Whose::Branch, Place::Kept)),
+        )
 }
 
-/// Carries out what a form wants, before anything is rendered: whoever may send nothing is not listened to, and what is
-/// refused is read to its end all the same, so that browsers show the answer.
-async fn receive(state: &AppState, parts: &mut Parts, body: Body, whose: fn(Uuid) -> Whose) -> Done {
+async fn show_form(
+    user: User,
+    Path(id): Path<Uuid>,
+    OriginalUri(here): OriginalUri,
+    whose: fn(Uuid) -> Whose,
+) -> std::result::Result<Page, PageError> {
+    let Some(Extension(user)) = user else { return Err(PageError::SignedOut { next: here.to_string() }) };
+    may_change(&user, whose(id))?;
+    pictures::page(&user, whose(id), &Errors::default()).await
+}
+
+fn may_change(user: &CurrentUser, whose: Whose) -> std::result::Result<(), PageError> {
+    match whose {
+        Whose::Member(_) => user.admin.editor()?,
+        Whose::Branch(_) => user.admin.editor_of_all_branches()?,
+    };
+    Ok(())
+}
+
+/// Saves or removes the picture. A body that is refused is read to its end: browsers show the answer only then.
+async fn submit(
+    State(state): State<AppState>,
+    user: User,
+    Path(id): Path<Uuid>,
+    OriginalUri(here): OriginalUri,
+    headers: HeaderMap,
+    body: Body,
+    whose: fn(Uuid) -> Whose,
+) -> std::result::Result<Response, PageError> {
     let mut incoming = Incoming::new(body, form::LARGEST_FORM);
-    let session = parts.extensions.get::<Session>().cloned();
-    let office = match &session {
-        Some(session) => state.identity.resolve(session).await.ok().flatten(),
-        None => None,
-    };
-    let id = pages::Id::from_request_parts(parts, &()).await;
-    let done = match (office, id) {
-        (Some(office), Ok(pages::Id(id))) => {
-            Some(change(state, &office, whose(id), &parts.headers, &mut incoming).await)
-        }
-        // The page says what is wrong.
-        _ => None,
-    };
-    if !matches!(done, Some(Ok(_))) {
+    let Some(Extension(user)) = user else {
         incoming.drain().await;
-    }
-    done
+        return Ok(Redirect::to(sign_in_address(here.path())).into_response());
+    };
+    let changed = change(&state.files, &user, whose(id), &headers, &mut incoming).await;
+    let error = match changed {
+        Ok(flash) => return Ok(Redirect::to(pictures::owner_path(whose(id))).with_flash(flash).into_response()),
+        Err(error) => error,
+    };
+    incoming.drain().await;
+    may_change(&user, whose(id))?;
+    let (message, status) = explained(error)?;
+    let errors = Errors::one("photo", message);
+    Ok(pictures::page(&user, whose(id), &errors).await?.with_status(status).into_response())
 }
 
 async fn change(
-    state: &AppState,
-    office: &SignedIn,
+    files: &Files,
+    user: &CurrentUser,
     whose: Whose,
     headers: &HeaderMap,
     incoming: &mut Incoming,
 ) -> Result<Flash> {
-    let (files, tenant) = (&state.files, &office.tenant);
-    let editor = office.admin.editor()?;
+    let tenant = &user.tenant;
+    let editor = user.admin.editor()?;
     photos::of_changeable(tenant, &editor, whose).await?;
     if !form::is_multipart(headers) {
         form::read_removal(incoming).await?;
@@ -101,29 +128,14 @@ async fn change(
     Ok(Flash::PictureSaved)
 }
 
-async fn answer(whose: fn(Uuid) -> Whose, visit: Visit, office: SignedIn, done: Done) -> Answer {
-    let whose = whose(visit.record()?);
-    // Whoever may not change it does not see the form either.
-    let editor = office.admin.editor()?;
-    if matches!(whose, Whose::Branch(_)) && !editor.is_of_all_branches() {
-        return Err(Failure::Forbidden);
-    }
-    let (message, status) = match done {
-        None => return photo::page(office, whose, Errors::default()).await,
-        Some(Ok(flash)) => return Ok(Reply::redirect(photo::back(whose)).saying(flash)),
-        Some(Err(error)) => explained(error)?,
-    };
-    Ok(photo::page(office, whose, Errors::one("photo", message)).await?.with_status(status))
-}
-
 /// What is said at the field, and the status it is said with.
-fn explained(error: Error) -> std::result::Result<(String, StatusCode), Failure> {
+fn explained(error: Error) -> std::result::Result<(String, StatusCode), PageError> {
     let (message, status) = match error {
         Error::Refused { message, .. } => return Ok((message, StatusCode::UNPROCESSABLE_ENTITY)),
         Error::Tenant(error) => return Err(error.into()),
         Error::Registry(error) => return Err(error.into()),
-        Error::Busy => return Err(Failure::Busy),
-        Error::NotUploaded | Error::InUse => return Err(Failure::NotFound),
+        Error::Busy => return Err(PageError::Busy),
+        Error::NotUploaded | Error::InUse => return Err(PageError::NotFound),
         Error::QuotaExceeded(quota) => {
             let message = format!(
                 "Your church has no room for more files ({} files, {} MB). Remove photos that are not needed.",
@@ -146,52 +158,27 @@ fn explained(error: Error) -> std::result::Result<(String, StatusCode), Failure>
     Ok((message.to_owned(), status))
 }
 
-pub async fn of_member(state: State<AppState>, request: Request) -> Response {
-    show(state.0, request, Whose::Member, Place::Kept).await
-}
-
-pub async fn of_member_small(state: State<AppState>, request: Request) -> Response {
-    show(state.0, request, Whose::Member, Place::Small).await
-}
-
-pub async fn of_branch(state: State<AppState>, request: Request) -> Response {
-    show(state.0, request, Whose::Branch, Place::Kept).await
-}
-
-/// A picture, for whoever may see whose it is; what else there is to say is said by a page, as everywhere.
-async fn show(state: AppState, request: Request, whose: fn(Uuid) -> Whose, place: Place) -> Response {
-    let (mut parts, _) = request.into_parts();
-    let failure = match picture(&state, &mut parts, whose, place).await {
-        Ok(response) => return response,
-        Err(failure) => failure,
-    };
-    failure.log();
-    pages::failure(&state, parts, failure).await
-}
-
-async fn picture(
-    state: &AppState,
-    parts: &mut Parts,
+/// The picture, for users who may see its owner.
+async fn show(
+    State(state): State<AppState>,
+    user: User,
+    Path(id): Path<Uuid>,
+    headers: HeaderMap,
     whose: fn(Uuid) -> Whose,
     place: Place,
-) -> std::result::Result<Response, Failure> {
-    let id = pages::Id::from_request_parts(parts, &()).await;
-    let (Some(session), Ok(pages::Id(id))) = (parts.extensions.get::<Session>(), id) else {
-        return Err(Failure::NotFound);
-    };
-    let office = state.identity.resolve(session).await?.ok_or(Failure::NotFound)?;
-    let id = photos::of(&office.tenant, office.admin.viewer(), whose(id)).await?.ok_or(Failure::NotFound)?;
-    let tag = format!("\"{id}\"");
-    let kept = [(header::ETAG, tag)];
-    let known = Condition::of(&parts.headers, header::IF_NONE_MATCH);
+) -> std::result::Result<Response, PageError> {
+    let Some(Extension(user)) = user else { return Err(PageError::NotFound) };
+    let id = photos::of(&user.tenant, user.admin.viewer(), whose(id)).await?.ok_or(PageError::NotFound)?;
+    let etag = [(header::ETAG, format!("\"{id}\""))];
+    let known = Condition::of(&headers, header::IF_NONE_MATCH);
     if known.is_some_and(|known| known.matches_weakly(&id.to_string())) {
-        return Ok((StatusCode::NOT_MODIFIED, kept).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, etag).into_response());
     }
-    let bytes = state.files.picture(&office.tenant, id, place).await.map_err(|error| {
+    let bytes = state.files.picture(&user.tenant, id, place).await.map_err(|error| {
         let cause = registry::chain(&error).to_string();
-        Failure::Unavailable { outage: Outage::Unreachable, cause }
+        PageError::Unavailable { outage: Outage::Unreachable, cause }
     })?;
-    let mut response = (kept, bytes.ok_or(Failure::NotFound)?).into_response();
+    let mut response = (etag, bytes.ok_or(PageError::NotFound)?).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
     Ok(response)
 }

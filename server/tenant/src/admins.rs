@@ -43,6 +43,13 @@ impl Admin {
             _ => Err(Error::Forbidden),
         }
     }
+
+    /// The authority to change what belongs to the whole church: branches and tags.
+    pub fn editor_of_all_branches(&self) -> Result<Editor> {
+        let editor = self.editor()?;
+        editor.of_all_branches()?;
+        Ok(editor)
+    }
 }
 
 /// The admin with this id, if it is active.

@@ -182,6 +182,20 @@ pub(crate) fn matches<'a>(terms: &[String], texts: impl IntoIterator<Item = &'a 
     terms.iter().all(|term| key.contains(term))
 }
 
+/// The names that contain a text; at most ten, those that begin with it first.
+pub(crate) fn suggest(text: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
+    const MOST: usize = 10;
+    let (terms, start) = (terms(text), sort_key([text]));
+    if terms.is_empty() {
+        return Vec::new();
+    }
+    let found = names.into_iter().filter(|name| matches(&terms, [name.as_str()]));
+    let (mut first, rest): (Vec<_>, Vec<_>) = found.partition(|name| sort_key([name.as_str()]).starts_with(&start));
+    first.extend(rest);
+    first.truncate(MOST);
+    first
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,7 +38,7 @@ async fn a_branch_is_added_shown_and_changed() {
     ];
     let at = church.browser.post("/branches/new", &fields).await.location().to_owned();
     let page = church.browser.get(&at).await.expect(200);
-    assert_eq!(page.text(".notice strong"), "The branch is added.");
+    assert_eq!(page.text(".notice strong"), "Branch added");
     assert!(church.browser.get(&at).await.all(".notice").is_empty(), "it is said once");
     let facts = page.all("dd");
     let expected = [
@@ -212,7 +212,7 @@ async fn searching_and_turning_pages() {
     assert_eq!(found.all("tbody a"), ["Branch 17"]);
     assert_eq!(found.value("search"), "city 17");
     let none = church.browser.get("/branches?search=%25").await;
-    assert_eq!(none.text(".empty h2"), "No branch fits", "a wildcard is a letter like any other");
+    assert_eq!(none.text(".empty h2"), "No branches found", "a wildcard is a letter like any other");
     for odd in ["page=0", "page=-1", "page=99999999999", "page=x&show=%27", "search=%00"] {
         church.browser.get(&format!("/branches?{odd}")).await.expect(200);
     }

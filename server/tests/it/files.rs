@@ -364,7 +364,7 @@ async fn has_a_photo(office: &Office) {
     assert_eq!(form.attribute("form[enctype]", "enctype").as_deref(), Some("multipart/form-data"));
     assert_eq!(office.choose(&format!("{at}/photo"), png(1200, 600)).await.location(), at);
     let page = browser.get(&at).await.expect(200);
-    assert_eq!(page.text(".notice strong"), "The picture is saved.");
+    assert_eq!(page.text(".notice strong"), "Photo saved");
     let address = page.attribute(".titled .avatar img", "src").expect("a picture");
     let answer = browser.stream(&address).await;
     assert_eq!(answer.headers()["content-type"], "image/jpeg");

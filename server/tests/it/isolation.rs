@@ -225,7 +225,7 @@ async fn a_role_that_may_look_changes_nothing(isolation: Isolation) {
     assert!(page.all(".head .btn").is_empty(), "nothing is offered that is then refused");
     assert!(helper.get("/members").await.all(".head .btn").is_empty());
     for path in ["/members/new", "/branches/new", &format!("{member}/edit"), &format!("{member}/archive")] {
-        assert_eq!(helper.get(path).await.expect(403).text("h1"), "This needs somebody else");
+        assert_eq!(helper.get(path).await.expect(403).text("h1"), "You don't have permission to do this");
         helper.post(path, &[("first_name", "Mallory")]).await.expect(403);
     }
     assert_eq!(
@@ -243,7 +243,7 @@ async fn an_admin_of_some_branches_sees_and_changes_only_those(isolation: Isolat
         .await
         .location();
     let helper = church.hire(&server, "admin", "helper@example.org", Some("Westlands")).await;
-    assert_eq!(helper.get("/members").await.expect(200).text("h2"), "Nobody is here yet");
+    assert_eq!(helper.get("/members").await.expect(200).text("h2"), "No people yet");
     assert_eq!(helper.get("/branches").await.all("tbody a"), ["Westlands"]);
     helper.get(&member).await.expect(404);
     helper.post(&format!("{member}/archive"), &[]).await.expect(404);

@@ -125,7 +125,7 @@ async fn an_admin_of_some_branches_changes_nothing_of_others(isolation: Isolatio
     refused_by_api(&program, Method::POST, "/api/branches", json!({ "name": "Mallory" })).await;
     // And so are tags.
     refused(&browser, &format!("/settings/tags/{}/edit", scene.tag), &[("name", "Mallory")]).await;
-    refused(&browser, &format!("/settings/tags/{}/remove", scene.tag), &[]).await;
+    refused(&browser, &format!("/settings/tags/{}/delete", scene.tag), &[]).await;
     let tag = format!("/api/tags/{}", scene.tag);
     refused_by_api(&program, Method::PATCH, &tag, json!({ "name": "Mallory" })).await;
     refused_by_api(&program, Method::DELETE, &tag, json!({})).await;
@@ -180,6 +180,6 @@ async fn a_viewer_restores_and_archives_nothing(isolation: Isolation) {
     }
     let tag = format!("/settings/tags/{}", scene.tag);
     browser.post(&format!("{tag}/edit"), &[("name", "Mallory")]).await.expect(403);
-    browser.post(&format!("{tag}/remove"), &[]).await.expect(403);
+    browser.post(&format!("{tag}/delete"), &[]).await.expect(403);
     assert_eq!(db.one::<String>(ROWS).await, before, "not a row has changed");
 }

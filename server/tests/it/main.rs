@@ -16,6 +16,7 @@ mod branches;
 mod caches;
 mod faults;
 mod files;
+mod functions;
 mod home;
 mod installation;
 #[macro_use]
@@ -33,6 +34,7 @@ mod outages;
 mod pools;
 mod provisioning;
 mod ready;
+mod records;
 mod restore;
 mod roles;
 mod servers;

@@ -64,7 +64,7 @@ async fn a_member_is_added_shown_and_changed() {
     ]);
     let at = browser.post("/members/new", &typed).await.location().to_owned();
     let page = browser.get(&at).await.expect(200);
-    assert_eq!(page.text(".notice strong"), "The member is added.");
+    assert_eq!(page.text(".notice strong"), "Member added");
     assert_eq!(page.text("h1"), "Dr Naomi Atieno Achieng OBE");
     let facts = [
         "0712 345678",
@@ -123,7 +123,7 @@ async fn what_is_wrong_with_a_member_is_said_at_its_field() {
         ("birth_month", "13", "Enter a number from 1 to 12."),
         ("birth_year", "1066", "Enter a number from 1850 to 2200."),
         ("birth_day", "3", "Choose the month as well."),
-        ("joined_on", "2026-02-30", "There is no such day in the calendar."),
+        ("joined_on", "2026-02-30", "Enter a real date."),
         ("joined_on", "yesterday", "Write the date as year-month-day, like 2026-11-21."),
         ("anniversary", "0000-00-00", "Use a year between 1850 and 2200."),
         ("notes", &long, "Use at most 10000 characters; this has 10001."),
@@ -144,7 +144,7 @@ async fn what_is_wrong_with_a_member_is_said_at_its_field() {
     assert_eq!(page.why("first_name"), "Enter a first or last name.");
     let fields = office.with(&[("birth_day", "31"), ("birth_month", "4")]);
     let page = office.church.browser.post("/members/new", &fields).await.expect(422);
-    assert_eq!(page.why("birth_day"), "There is no such day in the calendar.");
+    assert_eq!(page.why("birth_day"), "Enter a real date.");
     assert_eq!(office.church.db().await.one::<i64>("select count(*) from members").await, 0);
 }
 
@@ -183,7 +183,7 @@ async fn archiving_and_restoring() {
     assert_eq!(browser.get(&format!("{at}/archive")).await.expect(200).text("h1"), "Archive Naomi Achieng?");
     assert_eq!(office.names("").await, ["Achieng, Naomi"], "asking archives nothing");
     assert_eq!(browser.post(&format!("{at}/archive"), &[]).await.location(), at);
-    assert_eq!(browser.get(&at).await.text(".notice.warn strong"), "This member is archived.");
+    assert_eq!(browser.get(&at).await.text(".notice.warn strong"), "This person is archived.");
     assert!(office.names("").await.is_empty());
     assert_eq!(office.names("show=archived").await, ["Achieng, Naomi"]);
     assert_eq!(browser.get("/").await.text(".figure"), "0");
@@ -244,7 +244,7 @@ async fn searching_filtering_and_sorting() {
     let sorted = page.attribute("th[aria-sort] a", "href").expect("a link");
     assert_eq!(sorted, format!("/members?search=z&status={visitor}&sort=name"));
     let none = browser.get("/members?search=nobody").await;
-    assert_eq!(none.text(".empty h2"), "Nobody fits");
+    assert_eq!(none.text(".empty h2"), "No people found");
     assert_eq!(none.attribute(".empty a", "href").as_deref(), Some("/members"));
     for odd in
         ["page=0", "page=-1", "page=99999999999", "sort=%27%3B--", "branch=x&status=%00", "search=%00%27%25"]
@@ -256,7 +256,7 @@ async fn searching_filtering_and_sorting() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_a_full_church() {
     let office = Office::open().await;
-    assert_eq!(office.church.browser.get("/members").await.text(".empty h2"), "Nobody is here yet");
+    assert_eq!(office.church.browser.get("/members").await.text(".empty h2"), "No people yet");
     let fill = "insert into members (id, branch_id, status_id, first_name, last_name, sort_name, search_text)
                 select gen_random_uuid(), (select id from branches), (select id from member_statuses where kind = 'member'),
                        'Person', 'No ' || to_char(n, 'FM000'), to_char(n, 'FM000'), 'person' from generate_series(1, 284) n";

@@ -254,7 +254,7 @@ async fn event_streams_are_limited_by_run_and_by_address_and_end_at_an_age() {
     let refused = watch(&server, &one, "198.51.100.1").await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS, "so many watch one run");
     assert!(refused.headers().contains_key("retry-after"));
-    let api = one.replace("/opening/", "/api/provisioning/");
+    let api = one.replace("/signup/", "/api/provisioning/");
     assert_eq!(watch(&server, &api, "198.51.100.1").await.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(watch(&server, &two, "198.51.100.1").await.status(), StatusCode::OK);
 
@@ -571,8 +571,8 @@ async fn no_answer_tells_of_the_inside() {
         ("/members/nonsense/photo-small.jpg", 404),
         ("/branches/nonsense/picture.jpg", 404),
         ("/members/nonsense", 404),
-        ("/opening/nonsense", 404),
-        ("/opening/nonsense/events", 404),
+        ("/signup/nonsense", 404),
+        ("/signup/nonsense/events", 404),
         ("/files/nonsense", 403),
         ("/files/nonsense?expires=soon&type=a", 403),
         ("/fonts/%2e%2e%2fsecret", 404),

@@ -49,7 +49,7 @@ async fn is_created_once(church: &Church, case: Case<'_>) {
     // Somebody went back, and changed the form.
     let other = browser.post(at, &filled(fields, Some(changed), &key)).await.expect(422);
     assert_eq!(other.value(changed.0), changed.1, "what was typed stays");
-    assert!(other.why(changed.0).starts_with("This form was sent before"), "{}", other.words());
+    assert!(other.form_error().starts_with("This form was sent before"), "{}", other.words());
     assert_eq!(db.one::<i64>(&count).await, before + 1);
     let fresh = other.value("key");
     assert_ne!(fresh, key);

@@ -111,7 +111,7 @@ async fn a_step_that_fails_for_good_says_why_and_can_be_tried_again() {
     assert_eq!(last["steps"][3]["error"], reason);
 
     let page = browser.get(&opening).await.expect(200);
-    assert_eq!(page.text("h1"), "Grace Chapel is not open yet");
+    assert_eq!(page.text("h1"), "Grace Chapel is not ready yet");
     assert_eq!(page.text(".run .why"), reason);
     assert_eq!(page.text(".reference").len(), 7, "a reference to read out");
     assert_eq!(page.text(".actions button"), "Try again");
@@ -205,9 +205,9 @@ async fn watching_starts_nothing_and_everybody_sees_the_same() {
     assert_eq!(stranger.get("/").await.text("h1"), "The office your church runs on");
     assert_eq!(browser.post(&opening, &[("enter", "1")]).await.location(), "/");
     assert!(browser.get("/").await.text("h1").ends_with(", Ruth"));
-    assert_eq!(browser.get(&opening).await.text("h1"), "Grace Chapel is open", "the address stays valid");
-    server.browser().get("/opening/0193b3a0-0000-7000-8000-000000000000").await.expect(404);
-    server.browser().get("/opening/nonsense").await.expect(404);
+    assert_eq!(browser.get(&opening).await.text("h1"), "Grace Chapel is ready", "the address stays valid");
+    server.browser().get("/signup/0193b3a0-0000-7000-8000-000000000000").await.expect(404);
+    server.browser().get("/signup/nonsense").await.expect(404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

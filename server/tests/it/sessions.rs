@@ -19,7 +19,7 @@ async fn signing_in_and_out() {
 
     let stolen = browser.cookies();
     assert_eq!(browser.post("/signout", &[]).await.location(), "/signin");
-    assert_eq!(browser.get("/signin").await.text(".notice"), "You are signed out.");
+    assert_eq!(browser.get("/signin").await.text(".notice"), "You are signed out");
     let thief = server.browser();
     thief.plant(&stolen);
     assert_eq!(thief.get("/members").await.location(), "/signin?next=%2Fmembers");
@@ -36,7 +36,7 @@ async fn a_wrong_password_and_an_unknown_email_are_answered_alike() {
         let page =
             browser.post("/signin", &[("email", email), ("password", "not this one")]).await.expect(422);
         took.push(started.elapsed());
-        assert_eq!(page.why("email"), "The email or the password is not right.");
+        assert_eq!(page.why("email"), "Email or password is incorrect.");
         assert_eq!(page.value("email"), email);
         assert!(!page.html.contains("not this one"));
     }
@@ -137,7 +137,7 @@ async fn signing_out_and_disabling_take_effect_in_every_process() {
     }
     let page =
         one.browser().post("/signin", &[("email", "helper@example.org"), ("password", PASSWORD)]).await;
-    assert_eq!(page.expect(422).why("email"), "The email or the password is not right.");
+    assert_eq!(page.expect(422).why("email"), "Email or password is incorrect.");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +150,7 @@ async fn a_suspended_church_says_so_to_its_people_and_to_nobody_else() {
     server.db().await.run(&suspend).await;
     let page = church.browser.get("/members").await;
     let page = wait_until(|| church.browser.get("/members"), page).await.expect(403);
-    assert_eq!(page.text("h1"), "This office is closed for now");
+    assert_eq!(page.text("h1"), "This account is suspended");
     other.browser.get("/members").await.expect(200);
     let stranger = server.browser();
     let page = stranger.post("/signin", &[("email", &church.email), ("password", "a wrong one")]).await;
@@ -319,7 +319,7 @@ async fn the_choice_tells_churches_of_one_name_apart_and_which_is_suspended() {
     assert_eq!(server.db().await.one::<i64>(kept).await, 0, "the registry holds no church data");
 
     let page = browser.post("/choose", &[("tenant_id", &kirk.tenant_id)]).await.expect(403);
-    assert_eq!(page.text("h1"), "This office is closed for now");
+    assert_eq!(page.text("h1"), "This account is suspended");
     browser.post("/choose", &[("tenant_id", &hope.tenant_id)]).await.location();
     browser.get("/members").await.expect(200);
 

@@ -47,7 +47,7 @@ async fn what_is_wrong_is_said_at_its_field_and_what_was_typed_stays() {
     let page = browser.post(you, &typed).await.expect(422);
     assert_eq!(page.why("first_name"), "");
     assert_eq!(page.why("last_name"), "", "one name is enough");
-    assert_eq!(page.why("email"), "This is not an email address. It looks like name@example.org.");
+    assert_eq!(page.why("email"), "Enter an email address like name@example.org.");
     assert_eq!(
         page.why("password"),
         "This password is easy to guess. A few unrelated words make a good one."

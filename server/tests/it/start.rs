@@ -38,7 +38,7 @@ async fn it_brings_its_own_postgresql_and_survives_being_killed() {
 
     let second = Process::run(binary(folder.path())).await.unwrap_or_else(|said| panic!("{said}"));
     let page = Browser::new(second.addr).get(&opening).await.expect(200);
-    assert_eq!(page.text("h1"), "Grace Chapel is open");
+    assert_eq!(page.text("h1"), "Grace Chapel is ready");
     let postmaster = folder.path().join(".vestry/postgres/postmaster.pid");
     assert!(postmaster.exists());
     assert!(second.terminate().await.success(), "told to stop, it stops in order");
@@ -215,7 +215,7 @@ async fn it_tells_whether_it_lives_and_is_ready() {
     browser.get("/healthz").await.expect(200);
     browser.get("/readyz").await.expect(200);
     let page = browser.get("/no/such/page").await.expect(404);
-    assert_eq!(page.text("h1"), "This page is not here");
+    assert_eq!(page.text("h1"), "Page not found");
     let policy = page.header("content-security-policy");
     assert!(policy.contains("'nonce-") && !policy.contains("unsafe-inline"), "{policy}");
     assert_eq!(page.header("cache-control"), "no-store");

@@ -167,7 +167,7 @@ async fn the_list_is_filtered_by_a_tag_and_shows_the_first() {
     assert_eq!(names(browser, "tag=Choir").await, ["Achieng, Naomi"]);
     assert_eq!(names(browser, "tag=Choir&show=archived").await, ["Barasa, Naomi"]);
     let page = browser.get("/settings/tags").await.expect(200);
-    assert_eq!(page.text("tbody td.num"), "1 member with Choir", "who is archived does not count");
+    assert_eq!(page.text("tbody td.num"), "1 person with Choir", "who is archived does not count");
 }
 
 async fn a_tag_is_renamed_and_removed_with_its_uses(isolation: Isolation) {
@@ -177,7 +177,7 @@ async fn a_tag_is_renamed_and_removed_with_its_uses(isolation: Isolation) {
     let naomi = add(&church, "Achieng", "Choir, Ushers").await;
     add(&church, "Barasa", "Choir").await;
     let choir = tag(&church, "Choir").await;
-    let (edit, remove) = (format!("{choir}/edit"), format!("{choir}/remove"));
+    let (edit, remove) = (format!("{choir}/edit"), format!("{choir}/delete"));
     let mut db = church.db().await;
     let open = browser.get(&format!("{naomi}/edit")).await.expect(200);
 
@@ -196,12 +196,12 @@ async fn a_tag_is_renamed_and_removed_with_its_uses(isolation: Isolation) {
     }
     assert_eq!(rename(" The   singers ", &version).await.location(), "/settings/tags");
     let page = browser.get("/settings/tags").await.expect(200);
-    assert_eq!(page.text(".notice strong"), "Your changes are saved.");
+    assert_eq!(page.text(".notice strong"), "Changes saved");
     assert_eq!(page.all("tbody .name span"), ["The singers", "Ushers"]);
     let borne = "Achieng The singers, Achieng Ushers, Barasa The singers";
     assert_eq!(db.one::<String>(BORNE).await, borne);
     let stale = rename("Somebody else's", &version).await.expect(422);
-    assert!(stale.why("name").starts_with("Somebody else has changed this tag"), "{}", stale.words());
+    assert!(stale.form_error().starts_with("Someone else changed this"), "{}", stale.words());
     // The form of a member that was opened before does not bring the old name back unseen.
     let (branch, status) = (open.value("branch_id"), open.value("status_id"));
     let fields = [
@@ -214,7 +214,7 @@ async fn a_tag_is_renamed_and_removed_with_its_uses(isolation: Isolation) {
     ];
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
     let page = browser.post(&format!("{naomi}/edit"), &fields).await.expect(422);
-    assert!(page.why("first_name").starts_with("Somebody else has changed this member"));
+    assert!(page.form_error().starts_with("Someone else changed this"));
     assert_eq!(page.all(".ticks input[checked] + span"), ["Choir"], "what was ticked stays");
     assert_eq!(db.one::<String>(BORNE).await, borne);
 
@@ -225,7 +225,7 @@ async fn a_tag_is_renamed_and_removed_with_its_uses(isolation: Isolation) {
     assert_eq!(browser.post(&remove, &[]).await.location(), "/settings/tags");
     assert_eq!(db.one::<String>(BORNE).await, "Achieng Ushers");
     let said = browser.get("/settings/tags").await.expect(200);
-    assert_eq!(said.text(".notice strong"), "The tag is removed, and nobody bears it any more.");
+    assert_eq!(said.text(".notice strong"), "Tag deleted");
     assert_eq!(browser.post(&remove, &[]).await.location(), "/settings/tags", "pressed twice");
     browser.get(&remove).await.expect(404);
     browser.get(&edit).await.expect(404);
@@ -292,7 +292,7 @@ async fn an_admin_of_some_branches_tags_its_own_members_only(isolation: Isolatio
     assert_eq!(church.db().await.one::<String>(BORNE).await, borne);
     assert_eq!(names(&helper, "tag=Choir").await, ["Barasa, Naomi"], "whom it may not see is not there");
     let own = helper.get("/settings/tags").await.expect(200);
-    assert_eq!(own.text("tbody td.num"), "1 member with Choir", "nor counted");
+    assert_eq!(own.text("tbody td.num"), "1 person with Choir", "nor counted");
     assert_eq!(church.browser.get("/settings/tags").await.text("tbody td.num"), "2 members with Choir");
     helper.get(&format!("{naomi}/edit")).await.expect(404);
 
@@ -306,9 +306,9 @@ async fn an_admin_of_some_branches_tags_its_own_members_only(isolation: Isolatio
         }
     }
     let stranger = server.browser();
-    for path in ["/settings/tags".to_owned(), format!("{choir}/edit"), format!("{choir}/remove")] {
+    for path in ["/settings/tags".to_owned(), format!("{choir}/edit"), format!("{choir}/delete")] {
         assert!(stranger.get(&path).await.location().starts_with("/signin?next="), "{path}");
     }
-    assert!(stranger.post(&format!("{choir}/remove"), &[]).await.location().starts_with("/signin"));
+    assert!(stranger.post(&format!("{choir}/delete"), &[]).await.location().starts_with("/signin"));
     assert_eq!(church.db().await.one::<String>(SNAPSHOT).await, before, "not a row has changed");
 }

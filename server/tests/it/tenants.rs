@@ -20,8 +20,8 @@ async fn a_suspended_church_is_closed_everywhere_at_once_and_opens_again() {
     db.until(&none).await;
     for browser in [&church.browser, &elsewhere] {
         let page = browser.get("/members").await.expect(403);
-        assert_eq!(page.text("h1"), "This office is closed for now");
-        assert!(page.words().contains("The office of Grace Chapel is suspended"), "{}", page.words());
+        assert_eq!(page.text("h1"), "This account is suspended");
+        assert!(page.words().contains("The account of Grace Chapel is suspended"), "{}", page.words());
         browser.post("/branches/new", &[("name", "Karen"), ("timezone", "UTC")]).await.expect(403);
     }
     other.browser.get("/members").await.expect(200);

@@ -75,7 +75,7 @@ async fn a_token_is_made_shown_once_used_and_revoked() {
     seat(&church, "Achieng", "Main church").await;
     let browser = &church.browser;
     let empty = browser.get("/settings/tokens").await.expect(200);
-    assert_eq!(empty.text(".empty h2"), "No program has a token");
+    assert_eq!(empty.text(".empty h2"), "No access tokens");
     assert_eq!(empty.attribute(".empty p a", "href").as_deref(), Some("/api/docs"));
     assert_eq!(browser.get(NEW).await.value("expires"), "90");
 
@@ -116,7 +116,7 @@ async fn a_token_is_made_shown_once_used_and_revoked() {
         api(server, &token, "/api/members").await.expect(401);
     }
     let said = browser.get("/settings/tokens").await.expect(200);
-    assert_eq!(said.text(".notice strong"), "The token is revoked. Whatever uses it is refused.");
+    assert_eq!(said.text(".notice strong"), "Access token revoked");
     assert_eq!(browser.post(&revoke, &[]).await.location(), "/settings/tokens", "pressed twice");
     browser.get(&revoke).await.expect(404);
     let audit = "select string_agg(action, ',' order by at) from audit_log

@@ -1,12 +1,12 @@
 use super::{Claims, Oidc};
-use crate::{Choice, Error, Identity, Result, SignedIn};
+use crate::{Choice, Error, Identity, Result, CurrentUser};
 use registry::{TenantId, subjects, tenants};
 use tenant::admins;
 
 impl Identity {
     /// Who shows a token of the outside issuer: the admin with the email of its subject. `wanted` is one of the
     /// churches where there is such an admin, or nothing opens.
-    pub(crate) async fn admit_outside(&self, token: &str, wanted: Option<&str>) -> Result<SignedIn> {
+    pub(crate) async fn admit_outside(&self, token: &str, wanted: Option<&str>) -> Result<CurrentUser> {
         let oidc = self.oidc.as_ref().ok_or(Error::Unauthenticated)?;
         let claims = oidc.checked(token).await?;
         let email = self.email_of(oidc, &claims).await?;

@@ -8,38 +8,18 @@ use crate::{
     error::Rule,
     error::explained,
     photos::{self, Whose},
+    text,
     version::unless_changed,
 };
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use domain::branches::BranchInput;
 use sqlx::PgConnection;
 use uuid::Uuid;
-
-/// What an editor writes about a branch. Texts are trimmed and not empty; phones are E.164.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Details {
-    pub name: String,
-    pub short_code: Option<String>,
-    pub is_main: bool,
-    pub parent_id: Option<Uuid>,
-    pub phone_e164: Option<String>,
-    pub email: Option<String>,
-    pub website: Option<String>,
-    pub address1: Option<String>,
-    pub address2: Option<String>,
-    pub city: Option<String>,
-    pub region: Option<String>,
-    pub postal_code: Option<String>,
-    pub country: Option<String>,
-    /// An IANA name.
-    pub timezone: String,
-    pub service_times: Option<String>,
-}
 
 #[derive(Clone, Debug)]
 pub struct Branch {
     pub id: Uuid,
-    pub details: Details,
+    pub fields: BranchInput,
     pub picture_id: Option<Uuid>,
     pub parent_name: Option<String>,
     pub archived_at: Option<DateTime<Utc>>,
@@ -115,19 +95,25 @@ pub async fn choices(tenant: &Tenant, viewer: &Viewer) -> Result<Vec<Choice>> {
     queries::choices(&mut *tenant.read(viewer).await?, viewer).await
 }
 
+/// Names of open branches that the viewer may see and that contain a text; at most ten, those that begin with it first.
+pub async fn suggest(tenant: &Tenant, viewer: &Viewer, text: &str) -> Result<Vec<String>> {
+    let names = choices(tenant, viewer).await?.into_iter().map(|choice| choice.name);
+    Ok(text::suggest(text, names))
+}
+
 pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Branch> {
     viewer.may_see(id)?;
     queries::find(&mut *tenant.read(viewer).await?, id).await
 }
 
-/// Adds a branch under an id that the caller makes up; done already, it is not done again.
-pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
+/// Adds a branch under an id chosen by the caller; repeated with the same id, it adds nothing.
+pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, input: &BranchInput) -> Result<()> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
-    if details.is_main {
+    if input.is_main {
         queries::clear_main(&mut tx, id).await?;
     }
-    match queries::save(&mut tx, id, details, false).await.map_err(explained(RULES)) {
+    match queries::insert(&mut tx, id, input).await.map_err(explained(RULES)) {
         Ok(true) => {}
         // What was done above is undone with the transaction.
         Ok(false) => return Ok(()),
@@ -139,64 +125,64 @@ pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) 
         }
         Err(error) => return Err(error),
     }
-    audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(details)).await?;
+    audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(input)).await?;
     Ok(tx.commit().await?)
 }
 
-pub async fn change(
+pub async fn update(
     tenant: &Tenant,
     editor: &Editor,
     id: Uuid,
-    details: &Details,
-    seen: Option<Version>,
+    input: &BranchInput,
+    expected: Option<Version>,
 ) -> Result<()> {
-    change_pictured(tenant, editor, id, details, photos::Change::Stays, seen).await.map(drop)
+    update_with_picture(tenant, editor, id, input, photos::Change::Stays, expected).await.map(drop)
 }
 
-/// The same together with its picture.
-pub async fn change_pictured(
+/// Updates a branch and its picture in one transaction. Returns the picture that nothing refers to any more.
+pub async fn update_with_picture(
     tenant: &Tenant,
     editor: &Editor,
     id: Uuid,
-    details: &Details,
+    input: &BranchInput,
     picture: photos::Change,
-    seen: Option<Version>,
+    expected: Option<Version>,
 ) -> Result<Option<Uuid>> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     let before = queries::lock(&mut tx, id).await?;
     // Saved twice with the same content, by two presses of a button, it is not somebody else's change.
-    if before.details != *details || !matches!(picture, photos::Change::Stays) {
-        unless_changed(seen, before.updated_at)?;
+    if before.fields != *input || !matches!(picture, photos::Change::Stays) {
+        unless_changed(expected, before.updated_at)?;
     }
     // What is saved without a change is not written: the version stays, and the log says nothing.
-    if before.details != *details {
-        save(&mut tx, editor, &before, details).await?;
+    if before.fields != *input {
+        save(&mut tx, editor, &before, input).await?;
     }
-    let of_no_use = match picture {
+    let orphan = match picture {
         photos::Change::Stays => None,
         photos::Change::Awaited => return Ok(None),
         photos::Change::Becomes(made) => photos::put(&mut tx, editor, Whose::Branch(id), made).await?,
     };
     tx.commit().await?;
-    Ok(of_no_use)
+    Ok(orphan)
 }
 
-async fn save(tx: &mut PgConnection, editor: &Editor, before: &Branch, details: &Details) -> Result<()> {
+async fn save(tx: &mut PgConnection, editor: &Editor, before: &Branch, input: &BranchInput) -> Result<()> {
     let id = before.id;
-    if before.details.is_main && !details.is_main {
+    if before.fields.is_main && !input.is_main {
         return Err(Error::Rejected {
             field: "is_main",
             message: "A church has one main branch. Make another branch the main one instead.",
         });
     }
-    if before.archived_at.is_some() && details.is_main {
+    if before.archived_at.is_some() && input.is_main {
         return Err(Error::Rejected {
             field: "is_main",
             message: "Restore this branch before making it the main one.",
         });
     }
-    if let Some(parent) = details.parent_id
+    if let Some(parent) = input.parent_id
         && queries::is_below(tx, parent, id).await?
     {
         return Err(Error::Rejected {
@@ -204,27 +190,27 @@ async fn save(tx: &mut PgConnection, editor: &Editor, before: &Branch, details: 
             message: "That branch already belongs to this one.",
         });
     }
-    if details.is_main {
+    if input.is_main {
         queries::clear_main(tx, id).await?;
     }
-    queries::save(tx, id, details, true).await.map_err(explained(RULES))?;
-    audit::record(tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await
+    queries::update(tx, id, input).await.map_err(explained(RULES))?;
+    audit::record(tx, Some(editor), entry(id, "changed"), Some(&before.fields), Some(input)).await
 }
 
 /// Takes a branch out of lists and choices. Its members stay with it.
-pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Version>) -> Result<()> {
+pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid, expected: Option<Version>) -> Result<()> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     let branch = queries::lock(&mut tx, id).await?;
-    unless_changed(seen, branch.updated_at)?;
-    if branch.details.is_main {
+    unless_changed(expected, branch.updated_at)?;
+    if branch.fields.is_main {
         return Err(Error::Rejected {
             field: "is_main",
             message: "The main branch cannot be archived. Make another branch the main one first.",
         });
     }
     if queries::set_archived(&mut tx, id, true).await? {
-        audit::record(&mut tx, Some(editor), entry(id, "archived"), None::<&Details>, None).await?;
+        audit::record(&mut tx, Some(editor), entry(id, "archived"), None::<&BranchInput>, None).await?;
     }
     Ok(tx.commit().await?)
 }
@@ -234,7 +220,7 @@ pub async fn restore(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
     let mut tx = tenant.write(editor).await?;
     queries::lock(&mut tx, id).await?;
     if queries::set_archived(&mut tx, id, false).await? {
-        audit::record(&mut tx, Some(editor), entry(id, "restored"), None::<&Details>, None).await?;
+        audit::record(&mut tx, Some(editor), entry(id, "restored"), None::<&BranchInput>, None).await?;
     }
     Ok(tx.commit().await?)
 }

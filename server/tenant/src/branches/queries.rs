@@ -1,59 +1,31 @@
-use super::{Branch, Choice, Details, Filter, PAGE, Page, Slice};
+use super::{Branch, Choice, Filter, PAGE, Page, Slice};
 use crate::{Error, Result, Viewer, text};
 use chrono::{DateTime, Utc};
+use domain::branches::BranchInput;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-struct Row {
-    id: Uuid,
-    name: String,
-    short_code: Option<String>,
-    is_main: bool,
-    parent_id: Option<Uuid>,
-    parent_name: Option<String>,
-    phone_e164: Option<String>,
-    email: Option<String>,
-    website: Option<String>,
-    address1: Option<String>,
-    address2: Option<String>,
-    city: Option<String>,
-    region: Option<String>,
-    postal_code: Option<String>,
-    country: Option<String>,
-    timezone: String,
-    service_times: Option<String>,
-    picture_id: Option<Uuid>,
-    archived_at: Option<DateTime<Utc>>,
-    updated_at: DateTime<Utc>,
-    members: i64,
+domain::branch_columns! {
+    struct Row {
+        id: Uuid,
+        parent_name: Option<String>,
+        picture_id: Option<Uuid>,
+        archived_at: Option<DateTime<Utc>>,
+        updated_at: DateTime<Utc>,
+        members: i64,
+    }
 }
 
 impl From<Row> for Branch {
-    fn from(row: Row) -> Self {
+    fn from(mut row: Row) -> Self {
         Self {
+            fields: row.take_input(),
             id: row.id,
             picture_id: row.picture_id,
             parent_name: row.parent_name,
             archived_at: row.archived_at,
             updated_at: row.updated_at,
             members: row.members,
-            details: Details {
-                name: row.name,
-                short_code: row.short_code,
-                is_main: row.is_main,
-                parent_id: row.parent_id,
-                phone_e164: row.phone_e164,
-                email: row.email,
-                website: row.website,
-                address1: row.address1,
-                address2: row.address2,
-                city: row.city,
-                region: row.region,
-                postal_code: row.postal_code,
-                country: row.country,
-                timezone: row.timezone,
-                service_times: row.service_times,
-            },
         }
     }
 }
@@ -90,7 +62,7 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
     let found = found(connection, viewer, filter.archived, &filter.search).await?;
     let rows = sqlx::query_as!(
         Row,
-        r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
+        r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164 as phone, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
                   b.service_times, b.picture_id, b.archived_at, b.updated_at,
                   (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
@@ -128,7 +100,7 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
     let found = found(connection, viewer, false, &slice.search).await?;
     let rows = sqlx::query_as!(
         Row,
-        r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
+        r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164 as phone, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
                   b.service_times, b.picture_id, b.archived_at, b.updated_at,
                   (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
@@ -167,7 +139,7 @@ pub async fn choices(connection: &mut PgConnection, viewer: &Viewer) -> Result<V
 pub async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Branch> {
     let row = sqlx::query_as!(
         Row,
-        r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
+        r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164 as phone, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
                   b.service_times, b.picture_id, b.archived_at, b.updated_at,
                   (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
@@ -189,47 +161,63 @@ pub async fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Branch> {
     find(connection, id).await
 }
 
-/// Adds the branch, or writes over the one with this id if that is meant. True when something was written.
-pub async fn save(
-    connection: &mut PgConnection,
-    id: Uuid,
-    details: &Details,
-    over: bool,
-) -> sqlx::Result<bool> {
+/// Adds the branch; false when there is one with this id.
+pub async fn insert(connection: &mut PgConnection, id: Uuid, input: &BranchInput) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "insert into branches (id, name, short_code, is_main, parent_id, phone_e164, email, website,
                              address1, address2, city, region, postal_code, country, timezone,
                              service_times)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-         on conflict (id) do update
-            set name = excluded.name, short_code = excluded.short_code, is_main = excluded.is_main,
-                parent_id = excluded.parent_id, phone_e164 = excluded.phone_e164, email = excluded.email,
-                website = excluded.website, address1 = excluded.address1, address2 = excluded.address2,
-                city = excluded.city, region = excluded.region, postal_code = excluded.postal_code,
-                country = excluded.country, timezone = excluded.timezone,
-                service_times = excluded.service_times, updated_at = now()
-          where $17",
+         on conflict (id) do nothing",
         id,
-        details.name,
-        details.short_code,
-        details.is_main,
-        details.parent_id,
-        details.phone_e164,
-        details.email,
-        details.website,
-        details.address1,
-        details.address2,
-        details.city,
-        details.region,
-        details.postal_code,
-        details.country,
-        details.timezone,
-        details.service_times,
-        over,
+        input.name,
+        input.short_code,
+        input.is_main,
+        input.parent_id,
+        input.phone,
+        input.email,
+        input.website,
+        input.address1,
+        input.address2,
+        input.city,
+        input.region,
+        input.postal_code,
+        input.country,
+        input.timezone,
+        input.service_times,
     )
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+pub async fn update(connection: &mut PgConnection, id: Uuid, input: &BranchInput) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update branches
+            set name = $2, short_code = $3, is_main = $4, parent_id = $5, phone_e164 = $6, email = $7,
+                website = $8, address1 = $9, address2 = $10, city = $11, region = $12, postal_code = $13,
+                country = $14, timezone = $15, service_times = $16, updated_at = now()
+          where id = $1",
+        id,
+        input.name,
+        input.short_code,
+        input.is_main,
+        input.parent_id,
+        input.phone,
+        input.email,
+        input.website,
+        input.address1,
+        input.address2,
+        input.city,
+        input.region,
+        input.postal_code,
+        input.country,
+        input.timezone,
+        input.service_times,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// The main branch stops being it, unless it is `except`.

@@ -10,50 +10,17 @@ use crate::{
     error::Rule,
     error::explained,
     photos::{self, Whose},
-    tags,
+    tags, text,
     version::unless_changed,
 };
-use chrono::{DateTime, NaiveDate, Utc};
-use serde::Serialize;
+use chrono::{DateTime, Utc};
+use domain::members::MemberInput;
 use uuid::Uuid;
-
-/// What an editor writes about a member. Texts are trimmed and not empty; the mobile is E.164.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Details {
-    pub prefix: Option<String>,
-    /// One of the first and the last name may be missing.
-    pub first_name: Option<String>,
-    pub middle_name: Option<String>,
-    pub last_name: Option<String>,
-    pub suffix: Option<String>,
-    pub preferred_name: Option<String>,
-    pub branch_id: Uuid,
-    pub status_id: Uuid,
-    /// One of head, spouse, child, other.
-    pub household_role: Option<String>,
-    /// One of unspecified, female, male.
-    pub gender: String,
-    /// One of unknown, single, married, divorced, widowed.
-    pub marital_status: String,
-    pub birth_year: Option<i16>,
-    pub birth_month: Option<i16>,
-    pub birth_day: Option<i16>,
-    pub anniversary: Option<NaiveDate>,
-    pub first_contact_on: Option<NaiveDate>,
-    pub joined_on: Option<NaiveDate>,
-    pub baptised_on: Option<NaiveDate>,
-    pub email: Option<String>,
-    pub mobile_e164: Option<String>,
-    pub home_phone: Option<String>,
-    pub notes: Option<String>,
-    /// The names of tags, by name; those that are not known yet are made.
-    pub tags: Vec<String>,
-}
 
 #[derive(Clone, Debug)]
 pub struct Member {
     pub id: Uuid,
-    pub details: Details,
+    pub fields: MemberInput,
     pub photo_id: Option<Uuid>,
     pub branch_name: String,
     pub status_name: String,
@@ -74,7 +41,7 @@ pub struct Listed {
     pub status_name: String,
     pub status_kind: String,
     pub email: Option<String>,
-    pub mobile_e164: Option<String>,
+    pub mobile: Option<String>,
     pub photo_id: Option<Uuid>,
     pub tags: Vec<String>,
 }
@@ -165,74 +132,107 @@ pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Member> 
     queries::find(&mut *tenant.read(viewer).await?, viewer, id).await
 }
 
-/// Adds a member under an id that the caller makes up; done already, it is not done again.
-pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
-    editor.0.may_see(details.branch_id)?;
+/// What a person is compared by, to find members who may be the same. Texts are normalised; the mobile is E.164.
+#[derive(Clone, Debug, Default)]
+pub struct Similar {
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub mobile: Option<String>,
+    pub email: Option<String>,
+}
+
+/// Finds at most three members who may be the same person: the same folded full name in either order, or the same mobile
+/// or email with the same folded first name.
+pub async fn similar(tenant: &Tenant, viewer: &Viewer, similar: &Similar) -> Result<Vec<Listed>> {
+    const MOST: usize = 3;
+    let (first, last) = (similar.first_name.as_deref(), similar.last_name.as_deref());
+    let names = match (first, last) {
+        (Some(first), Some(last)) => vec![text::sort_key([last, first]), text::sort_key([first, last])],
+        _ => Vec::new(),
+    };
+    let folded = |name: Option<&str>| name.map(|name| text::sort_key([name])).unwrap_or_default();
+    let has_contact = similar.mobile.is_some() || similar.email.is_some();
+    if names.is_empty() && (!has_contact || first.is_none()) {
+        return Ok(Vec::new());
+    }
+    let mut found = queries::similar(&mut *tenant.read(viewer).await?, viewer, similar, &names).await?;
+    found.retain(|member| {
+        let (theirs_first, theirs_last) = (member.first_name.as_deref(), member.last_name.as_deref());
+        let key = text::sort_key([theirs_last, theirs_first].into_iter().flatten());
+        names.contains(&key) || (first.is_some() && folded(theirs_first) == folded(first))
+    });
+    found.truncate(MOST);
+    Ok(found)
+}
+
+/// Adds a member under an id chosen by the caller; repeated with the same id, it adds nothing.
+pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, input: &MemberInput) -> Result<()> {
+    editor.0.may_see(input.branch_id)?;
     let mut tx = tenant.write(editor).await?;
-    tags::hold(&mut tx, &details.tags).await?;
-    if !queries::save(&mut tx, id, details, false).await.map_err(explained(RULES))? {
+    tags::hold(&mut tx, &input.tags).await?;
+    if !queries::insert(&mut tx, id, input).await.map_err(explained(RULES))? {
         return Ok(());
     }
-    if !details.tags.is_empty() {
-        tags::give(&mut tx, editor, id, &details.tags).await?;
+    if !input.tags.is_empty() {
+        tags::give(&mut tx, editor, id, &input.tags).await?;
     }
-    audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(details)).await?;
+    audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(input)).await?;
     Ok(tx.commit().await?)
 }
 
-pub async fn change(
+/// Updates a member. Without a change nothing is written: the version stays, and nothing is audited.
+pub async fn update(
     tenant: &Tenant,
     editor: &Editor,
     id: Uuid,
-    details: &Details,
-    seen: Option<Version>,
+    input: &MemberInput,
+    expected: Option<Version>,
 ) -> Result<()> {
-    change_pictured(tenant, editor, id, details, photos::Change::Stays, seen).await.map(drop)
+    update_with_picture(tenant, editor, id, input, photos::Change::Stays, expected).await.map(drop)
 }
 
-/// The same together with its picture.
-pub async fn change_pictured(
+/// Updates a member and its picture in one transaction. Returns the picture that nothing refers to any more.
+pub async fn update_with_picture(
     tenant: &Tenant,
     editor: &Editor,
     id: Uuid,
-    details: &Details,
+    input: &MemberInput,
     picture: photos::Change,
-    seen: Option<Version>,
+    expected: Option<Version>,
 ) -> Result<Option<Uuid>> {
-    editor.0.may_see(details.branch_id)?;
+    editor.0.may_see(input.branch_id)?;
     let mut tx = tenant.write(editor).await?;
-    tags::hold(&mut tx, &details.tags).await?;
+    tags::hold(&mut tx, &input.tags).await?;
     let before = queries::lock(&mut tx, &editor.0, id).await?;
-    let retagged = !tags::are_same(&before.details.tags, &details.tags);
-    let details = Details {
-        tags: if retagged { details.tags.clone() } else { before.details.tags.clone() },
-        ..details.clone()
+    let retagged = !tags::are_same(&before.fields.tags, &input.tags);
+    let input = MemberInput {
+        tags: if retagged { input.tags.clone() } else { before.fields.tags.clone() },
+        ..input.clone()
     };
-    // Saved twice with the same content, by two presses of a button, it is not somebody else's change.
-    if before.details != details || !matches!(picture, photos::Change::Stays) {
-        unless_changed(seen, before.updated_at)?;
+    // The same content saved twice, by two presses of a button, is no conflict.
+    if before.fields != input || !matches!(picture, photos::Change::Stays) {
+        unless_changed(expected, before.updated_at)?;
     }
-    // What is saved without a change is not written: the version stays, and the log says nothing.
-    if before.details != details {
-        queries::save(&mut tx, id, &details, true).await.map_err(explained(RULES))?;
+    if before.fields != input {
+        queries::update(&mut tx, id, &input).await.map_err(explained(RULES))?;
         if retagged {
-            tags::give(&mut tx, editor, id, &details.tags).await?;
+            tags::give(&mut tx, editor, id, &input.tags).await?;
         }
         let entry = entry(id, "changed");
-        audit::record(&mut tx, Some(editor), entry, Some(&before.details), Some(&details)).await?;
+        audit::record(&mut tx, Some(editor), entry, Some(&before.fields), Some(&input)).await?;
     }
-    let of_no_use = match picture {
+    let orphan = match picture {
         photos::Change::Stays => None,
         photos::Change::Awaited => return Ok(None),
         photos::Change::Becomes(made) => photos::put(&mut tx, editor, Whose::Member(id), made).await?,
     };
     tx.commit().await?;
-    Ok(of_no_use)
+    Ok(orphan)
 }
 
-/// Takes a member out of lists, figures and messages; nothing is deleted.
-pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Version>) -> Result<()> {
-    set_archived(tenant, editor, id, true, seen).await
+/// Hides a member from lists and totals; nothing is deleted.
+pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid, expected: Option<Version>) -> Result<()> {
+    set_archived(tenant, editor, id, true, expected).await
 }
 
 pub async fn restore(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
@@ -244,13 +244,13 @@ async fn set_archived(
     editor: &Editor,
     id: Uuid,
     archived: bool,
-    seen: Option<Version>,
+    expected: Option<Version>,
 ) -> Result<()> {
     let mut tx = tenant.write(editor).await?;
-    unless_changed(seen, queries::lock(&mut tx, &editor.0, id).await?.updated_at)?;
+    unless_changed(expected, queries::lock(&mut tx, &editor.0, id).await?.updated_at)?;
     if queries::set_archived(&mut tx, id, archived).await? {
         let action = if archived { "archived" } else { "restored" };
-        audit::record(&mut tx, Some(editor), entry(id, action), None::<&Details>, None).await?;
+        audit::record(&mut tx, Some(editor), entry(id, action), None::<&MemberInput>, None).await?;
     }
     Ok(tx.commit().await?)
 }

@@ -1,46 +1,27 @@
-use super::{Details, Filter, Listed, Member, PAGE, Page, Slice};
+use super::{Filter, Listed, Member, PAGE, Page, Similar, Slice};
 use crate::{Error, Result, Viewer, text};
 use chrono::{DateTime, NaiveDate, Utc};
+use domain::members::MemberInput;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-struct Row {
-    id: Uuid,
-    prefix: Option<String>,
-    first_name: Option<String>,
-    middle_name: Option<String>,
-    last_name: Option<String>,
-    suffix: Option<String>,
-    preferred_name: Option<String>,
-    branch_id: Uuid,
-    status_id: Uuid,
-    household_role: Option<String>,
-    gender: String,
-    marital_status: String,
-    birth_year: Option<i16>,
-    birth_month: Option<i16>,
-    birth_day: Option<i16>,
-    anniversary: Option<NaiveDate>,
-    first_contact_on: Option<NaiveDate>,
-    joined_on: Option<NaiveDate>,
-    baptised_on: Option<NaiveDate>,
-    email: Option<String>,
-    mobile_e164: Option<String>,
-    home_phone: Option<String>,
-    notes: Option<String>,
-    photo_id: Option<Uuid>,
-    tags: Vec<String>,
-    branch_name: String,
-    status_name: String,
-    status_kind: String,
-    archived_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+domain::member_columns! {
+    struct Row {
+        id: Uuid,
+        photo_id: Option<Uuid>,
+        branch_name: String,
+        status_name: String,
+        status_kind: String,
+        archived_at: Option<DateTime<Utc>>,
+        created_at: DateTime<Utc>,
+        updated_at: DateTime<Utc>,
+    }
 }
 
 impl From<Row> for Member {
-    fn from(row: Row) -> Self {
+    fn from(mut row: Row) -> Self {
         Self {
+            fields: row.take_input(),
             id: row.id,
             photo_id: row.photo_id,
             branch_name: row.branch_name,
@@ -49,31 +30,6 @@ impl From<Row> for Member {
             archived_at: row.archived_at,
             created_at: row.created_at,
             updated_at: row.updated_at,
-            details: Details {
-                prefix: row.prefix,
-                first_name: row.first_name,
-                middle_name: row.middle_name,
-                last_name: row.last_name,
-                suffix: row.suffix,
-                preferred_name: row.preferred_name,
-                branch_id: row.branch_id,
-                status_id: row.status_id,
-                household_role: row.household_role,
-                gender: row.gender,
-                marital_status: row.marital_status,
-                birth_year: row.birth_year,
-                birth_month: row.birth_month,
-                birth_day: row.birth_day,
-                anniversary: row.anniversary,
-                first_contact_on: row.first_contact_on,
-                joined_on: row.joined_on,
-                baptised_on: row.baptised_on,
-                email: row.email,
-                mobile_e164: row.mobile_e164,
-                home_phone: row.home_phone,
-                notes: row.notes,
-                tags: row.tags,
-            },
         }
     }
 }
@@ -86,7 +42,7 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
     let items = sqlx::query_as!(
         Listed,
         r#"select m.id, m.first_name, m.last_name, m.preferred_name, b.name as branch_name,
-                  s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164, m.photo_id,
+                  s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164 as mobile, m.photo_id,
                   array(select t.name
                           from member_tags mt, lateral (select name from tags where id = mt.tag_id offset 0) t
                          where mt.member_id = m.id order by lower(t.name)) as "tags!"
@@ -149,7 +105,7 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
         Row,
         r#"select m.id, m.prefix, m.first_name, m.middle_name, m.last_name, m.suffix, m.preferred_name, m.branch_id, m.status_id,
                   m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
-                  m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
+                  m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164 as mobile,
                   m.home_phone, m.notes, m.photo_id, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
                   s.name as status_name, s.kind as status_kind,
                   array(select t.name
@@ -186,7 +142,7 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
         Row,
         r#"select m.id, m.prefix, m.first_name, m.middle_name, m.last_name, m.suffix, m.preferred_name, m.branch_id, m.status_id,
                   m.household_role, m.gender, m.marital_status, m.birth_year, m.birth_month, m.birth_day,
-                  m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164,
+                  m.anniversary, m.first_contact_on, m.joined_on, m.baptised_on, m.email, m.mobile_e164 as mobile,
                   m.home_phone, m.notes, m.photo_id, m.archived_at, m.created_at, m.updated_at, b.name as branch_name,
                   s.name as status_name, s.kind as status_kind,
                   array(select t.name
@@ -212,14 +168,9 @@ pub async fn lock(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
     find(connection, viewer, id).await
 }
 
-/// Adds the member, or writes over the one with this id if that is meant. True when something was written.
-pub async fn save(
-    connection: &mut PgConnection,
-    id: Uuid,
-    details: &Details,
-    over: bool,
-) -> sqlx::Result<bool> {
-    let keys = Keys::new(&details.into());
+/// Adds the member; false when there is one with this id.
+pub async fn insert(connection: &mut PgConnection, id: Uuid, input: &MemberInput) -> sqlx::Result<bool> {
+    let keys = Keys::new(&input.into());
     let done = sqlx::query!(
         "insert into members (id, branch_id, status_id, household_role, prefix, first_name, middle_name,
                             last_name, suffix, preferred_name, gender, marital_status, birth_year,
@@ -227,50 +178,111 @@ pub async fn save(
                             email, mobile_e164, home_phone, notes, sort_name, search_text)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
                  $21, $22, $23, $24, $25)
-         on conflict (id) do update
-            set branch_id = excluded.branch_id, status_id = excluded.status_id,
-                household_role = excluded.household_role, prefix = excluded.prefix,
-                first_name = excluded.first_name, middle_name = excluded.middle_name,
-                last_name = excluded.last_name, suffix = excluded.suffix,
-                preferred_name = excluded.preferred_name, gender = excluded.gender,
-                marital_status = excluded.marital_status, birth_year = excluded.birth_year,
-                birth_month = excluded.birth_month, birth_day = excluded.birth_day,
-                anniversary = excluded.anniversary, first_contact_on = excluded.first_contact_on,
-                joined_on = excluded.joined_on, baptised_on = excluded.baptised_on, email = excluded.email,
-                mobile_e164 = excluded.mobile_e164, home_phone = excluded.home_phone,
-                notes = excluded.notes, sort_name = excluded.sort_name, search_text = excluded.search_text,
-                updated_at = now()
-          where $26",
+         on conflict (id) do nothing",
         id,
-        details.branch_id,
-        details.status_id,
-        details.household_role,
-        details.prefix,
-        details.first_name,
-        details.middle_name,
-        details.last_name,
-        details.suffix,
-        details.preferred_name,
-        details.gender,
-        details.marital_status,
-        details.birth_year,
-        details.birth_month,
-        details.birth_day,
-        details.anniversary,
-        details.first_contact_on,
-        details.joined_on,
-        details.baptised_on,
-        details.email,
-        details.mobile_e164,
-        details.home_phone,
-        details.notes,
+        input.branch_id,
+        input.status_id,
+        input.household_role,
+        input.prefix,
+        input.first_name,
+        input.middle_name,
+        input.last_name,
+        input.suffix,
+        input.preferred_name,
+        input.gender,
+        input.marital_status,
+        input.birth_year,
+        input.birth_month,
+        input.birth_day,
+        input.anniversary,
+        input.first_contact_on,
+        input.joined_on,
+        input.baptised_on,
+        input.email,
+        input.mobile,
+        input.home_phone,
+        input.notes,
         keys.sort_name,
         keys.search_text,
-        over,
     )
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+pub async fn update(connection: &mut PgConnection, id: Uuid, input: &MemberInput) -> sqlx::Result<()> {
+    let keys = Keys::new(&input.into());
+    sqlx::query!(
+        "update members
+            set branch_id = $2, status_id = $3, household_role = $4, prefix = $5, first_name = $6,
+                middle_name = $7, last_name = $8, suffix = $9, preferred_name = $10, gender = $11,
+                marital_status = $12, birth_year = $13, birth_month = $14, birth_day = $15, anniversary = $16,
+                first_contact_on = $17, joined_on = $18, baptised_on = $19, email = $20, mobile_e164 = $21,
+                home_phone = $22, notes = $23, sort_name = $24, search_text = $25, updated_at = now()
+          where id = $1",
+        id,
+        input.branch_id,
+        input.status_id,
+        input.household_role,
+        input.prefix,
+        input.first_name,
+        input.middle_name,
+        input.last_name,
+        input.suffix,
+        input.preferred_name,
+        input.gender,
+        input.marital_status,
+        input.birth_year,
+        input.birth_month,
+        input.birth_day,
+        input.anniversary,
+        input.first_contact_on,
+        input.joined_on,
+        input.baptised_on,
+        input.email,
+        input.mobile,
+        input.home_phone,
+        input.notes,
+        keys.sort_name,
+        keys.search_text,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Members with one of these sort names, or with the mobile or email. Archived ones are left out.
+pub async fn similar(
+    connection: &mut PgConnection,
+    viewer: &Viewer,
+    similar: &Similar,
+    names: &[String],
+) -> Result<Vec<Listed>> {
+    Ok(sqlx::query_as!(
+        Listed,
+        r#"with hits as materialized (
+               (select id from members where archived_at is null and sort_name = any ($1) limit 50)
+               union
+               (select id from members where archived_at is null and mobile_e164 = $2 limit 50)
+               union
+               (select id from members where archived_at is null and lower(email) = lower($3) limit 50)
+           )
+           select m.id, m.first_name, m.last_name, m.preferred_name, b.name as branch_name,
+                  s.name as status_name, s.kind as status_kind, m.email, m.mobile_e164 as mobile, m.photo_id,
+                  '{}'::text[] as "tags!"
+             from hits h
+             join members m on m.id = h.id
+             join branches b on b.id = m.branch_id
+             join member_statuses s on s.id = m.status_id
+            where $4::uuid[] is null or m.branch_id = any ($4)
+            order by m.sort_name, m.id"#,
+        names,
+        similar.mobile,
+        similar.email,
+        viewer.branches.as_deref(),
+    )
+    .fetch_all(connection)
+    .await?)
 }
 
 /// True when that changed something.
@@ -328,18 +340,18 @@ struct Texts<'a> {
     home_phone: Option<&'a str>,
 }
 
-impl<'a> From<&'a Details> for Texts<'a> {
-    fn from(details: &'a Details) -> Self {
+impl<'a> From<&'a MemberInput> for Texts<'a> {
+    fn from(input: &'a MemberInput) -> Self {
         Self {
-            prefix: details.prefix.as_deref(),
-            first_name: details.first_name.as_deref(),
-            middle_name: details.middle_name.as_deref(),
-            last_name: details.last_name.as_deref(),
-            suffix: details.suffix.as_deref(),
-            preferred_name: details.preferred_name.as_deref(),
-            email: details.email.as_deref(),
-            mobile: details.mobile_e164.as_deref(),
-            home_phone: details.home_phone.as_deref(),
+            prefix: input.prefix.as_deref(),
+            first_name: input.first_name.as_deref(),
+            middle_name: input.middle_name.as_deref(),
+            last_name: input.last_name.as_deref(),
+            suffix: input.suffix.as_deref(),
+            preferred_name: input.preferred_name.as_deref(),
+            email: input.email.as_deref(),
+            mobile: input.mobile.as_deref(),
+            home_phone: input.home_phone.as_deref(),
         }
     }
 }

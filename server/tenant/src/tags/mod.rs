@@ -7,6 +7,7 @@ use crate::{
     audit::{self, Entry},
     error::Rule,
     error::explained,
+    text,
     version::unless_changed,
 };
 use chrono::{DateTime, Utc};
@@ -40,9 +41,17 @@ struct Noted<'a> {
     name: &'a str,
 }
 
-/// All tags, by name, and how many bear each.
-pub async fn list(tenant: &Tenant, viewer: &Viewer) -> Result<Vec<Tag>> {
-    queries::list(&mut *tenant.read(viewer).await?, viewer, OF_A_CHURCH).await
+/// Tags whose name contains all words of a search, sorted by name, with the number of people who have each.
+pub async fn list(tenant: &Tenant, viewer: &Viewer, search: &str) -> Result<Vec<Tag>> {
+    let mut tags = queries::list(&mut *tenant.read(viewer).await?, viewer, OF_A_CHURCH).await?;
+    let terms = text::terms(search);
+    tags.retain(|tag| text::matches(&terms, [tag.name.as_str()]));
+    Ok(tags)
+}
+
+/// Names of tags that contain a text; at most ten, those that begin with it first.
+pub async fn suggest(tenant: &Tenant, viewer: &Viewer, text: &str) -> Result<Vec<String>> {
+    Ok(text::suggest(text, names(tenant, viewer).await?))
 }
 
 /// The names of all tags, as choices in a form or filter.
@@ -54,13 +63,13 @@ pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Tag> {
     queries::find(&mut *tenant.read(viewer).await?, viewer, id).await
 }
 
-/// Calls a tag by another name, at all who bear it. Names are on one line, trimmed and not empty.
+/// Renames a tag. The name is normalised and not empty.
 pub async fn rename(
     tenant: &Tenant,
     editor: &Editor,
     id: Uuid,
     name: &str,
-    seen: Option<Version>,
+    expected: Option<Version>,
 ) -> Result<()> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
@@ -69,7 +78,7 @@ pub async fn rename(
     if before.name == name {
         return Ok(());
     }
-    unless_changed(seen, before.updated_at)?;
+    unless_changed(expected, before.updated_at)?;
     queries::touch_members(&mut tx, id).await?;
     queries::rename(&mut tx, id, name).await.map_err(explained(RULES))?;
     let (before, after) = (Noted { name: &before.name }, Noted { name });
@@ -77,13 +86,13 @@ pub async fn rename(
     Ok(tx.commit().await?)
 }
 
-/// Takes a tag from all who bear it, and away.
-pub async fn remove(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Version>) -> Result<()> {
+/// Deletes a tag, and takes it from all members.
+pub async fn delete(tenant: &Tenant, editor: &Editor, id: Uuid, expected: Option<Version>) -> Result<()> {
     editor.of_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     queries::hold_all(&mut tx).await?;
     let before = queries::find(&mut tx, &editor.0, id).await?;
-    unless_changed(seen, before.updated_at)?;
+    unless_changed(expected, before.updated_at)?;
     queries::touch_members(&mut tx, id).await?;
     queries::remove(&mut tx, id).await?;
     let before = Noted { name: &before.name };

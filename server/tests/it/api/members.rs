@@ -88,7 +88,7 @@ async fn two_who_edit_do_not_write_over_each_other() {
     };
     let again = send(fields(&form.value("version"), "Typed")).await.expect(422);
     assert!(
-        again.why("first_name").starts_with("Somebody else has changed this member"),
+        again.form_error().starts_with("Someone else changed this"),
         "{}",
         again.words()
     );

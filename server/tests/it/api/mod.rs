@@ -5,6 +5,7 @@ mod curl;
 mod files;
 mod limits;
 mod members;
+mod openapi;
 mod pictures;
 mod problems;
 mod repeats;

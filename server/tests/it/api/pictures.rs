@@ -163,10 +163,10 @@ async fn what_is_wrong_with_a_change_leaves_record_picture_and_file_as_they_are(
     let mut new = new_member(&program, "New").await;
     new["photoFileId"] = good.clone();
     let refused = program.post("/api/members", new).await.problem(422, "invalid");
-    assert_eq!(refused.why("photoFileId"), "Add it first; its picture is given by PATCH.");
+    assert_eq!(refused.why("photoFileId"), "Create the record first, then set its picture by PATCH.");
     let new = json!({ "name": "New", "pictureFileId": good });
     let refused = program.post("/api/branches", new).await.problem(422, "invalid");
-    assert_eq!(refused.why("pictureFileId"), "Add it first; its picture is given by PATCH.");
+    assert_eq!(refused.why("pictureFileId"), "Create the record first, then set its picture by PATCH.");
     assert_eq!(church.db().await.one::<String>(ROWS).await, before);
     assert_eq!(program.get(&at).await.header("etag"), added.header("etag"));
     assert_eq!(fetched(&program, &good).await, png(900, 700), "the file is as it was uploaded");

@@ -158,7 +158,12 @@ impl Page {
 
     /// What is said to be wrong with a field.
     pub fn why(&self, field: &str) -> String {
-        self.text(&format!("#{field}-why:not([hidden]) span"))
+        self.text(&format!("#{field}-error:not([hidden]) span"))
+    }
+
+    /// Errors of the whole form.
+    pub fn form_error(&self) -> String {
+        self.all(".summary:not([hidden]) li:not(:has(a))").join(" ")
     }
 
     /// All that a person reads.

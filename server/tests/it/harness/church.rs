@@ -28,7 +28,7 @@ impl Church {
         let last = watch(&browser, &opening).await;
         assert_eq!(last["status"], "succeeded", "{last}");
         assert_eq!(browser.post(&opening, &[("enter", "1")]).await.location(), "/");
-        let run_id = opening.trim_start_matches("/opening/");
+        let run_id = opening.trim_start_matches("/signup/");
         let tenant_id = server
             .db()
             .await
