@@ -1,12 +1,12 @@
 use crate::harness::{Church, TestServer};
 use std::process::Command;
 
-/// The lines of the README do what it says.
+/// The script in API.md does what it says.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_church_is_signed_up_opened_filled_and_read_with_curl_alone() {
     let server = TestServer::start().await;
-    let readme = include_str!("../../../../README.md");
-    let (_, rest) = readme.split_once("```sh\nbase=").expect("the block is there");
+    let document = include_str!("../../../../.github/API.md");
+    let (_, rest) = document.split_once("```sh\nbase=").expect("the block is there");
     let (block, _) = rest.split_once("```").expect("it ends");
     let script = format!("set -eu\nbase={block}");
     let base = format!("http://{}", server.addr());
