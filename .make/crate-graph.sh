@@ -16,6 +16,7 @@ servers_own='sqlx(-.*)?|registry|tenant|identity|embedded|server'
 
 say "Checking the walls between the crates"
 forbid frontend "$servers_own|tokio" --edges normal --target wasm32-unknown-unknown
+forbid domain "$servers_own|tokio|leptos|axum|app" --edges normal,build,dev --target all
 forbid app "$servers_own" --edges normal --target all
 forbid app "$servers_own|tokio" --edges normal --target wasm32-unknown-unknown --features hydrate
 forbid registry 'tenant|identity|app|server' --edges normal,build,dev --target all

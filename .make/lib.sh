@@ -13,7 +13,7 @@ oldest_python=3.10
 
 # What runs on the server, always named together: the dependencies are then compiled once, with the same features, for
 # whatever cargo is asked to do. Never --workspace: frontend is the browser's, and its features must not meet these.
-server_crates="--package server --package registry --package tenant --package identity --package embedded --package app --features app/ssr"
+server_crates="--package server --package registry --package tenant --package identity --package embedded --package app --package domain --features app/ssr"
 
 # What a set of files holds, as one word.
 checksum() { cat "$@" | cksum | tr ' ' '-'; }

@@ -67,21 +67,21 @@ async fn a_member_is_added_shown_and_changed() {
     assert_eq!(page.text(".notice strong"), "Member added");
     assert_eq!(page.text("h1"), "Dr Naomi Atieno Achieng OBE");
     let facts = [
-        "0712 345678",
-        "Naomi.A@example.org",
-        "020 123 4567",
+        "Nao",
         "6 January 2019",
         "3 May 2019",
         "12 April 2020",
-        "Nao",
-        "29 February",
-        "Female",
-        "Married",
-        "14 August 2010",
+        "0712 345678",
+        "020 123 4567",
+        "Naomi.A@example.org",
         "Spouse",
+        "Married",
+        "Female",
+        "14 August 2010",
+        "29 February",
+        "Sings alto.\n\nCall after six.",
     ];
     assert_eq!(page.all("dd"), facts);
-    assert!(page.html.contains("Sings alto.\n\nCall after six.<"));
 
     let edit = browser.get(&format!("{at}/edit")).await.expect(200);
     for (field, typed) in &typed {
@@ -108,7 +108,7 @@ async fn what_is_wrong_with_a_member_is_said_at_its_field() {
     let nobody = "0193b3a0-0000-7000-8000-000000000000";
     let wrong = [
         ("last_name", &long[..81], "Use at most 80 characters; this has 81."),
-        ("email", "naomi", "An email address has an @, like name@example.org."),
+        ("email", "naomi", "Enter an email address like name@example.org."),
         ("mobile", "07", "This number is too short."),
         ("mobile", "1234567890123456", "This number is too long."),
         ("home_phone", "<b>", "Use digits and spaces only, with + in front of a country's code."),

@@ -53,7 +53,7 @@ async fn tags_are_made_ticked_and_taken_off(isolation: Isolation) {
     let mut db = church.db().await;
     assert!(browser.get("/members/new").await.expect(200).all("input[name=tags]").is_empty());
     let empty = browser.get("/settings/tags").await.expect(200);
-    assert_eq!(empty.text(".empty h2"), "There are no tags yet");
+    assert_eq!(empty.text(".empty h2"), "No tags yet");
 
     let naomi = add(&church, "Achieng", " Choir , needs \t a   lift,, CHOIR,").await;
     assert_eq!(db.one::<String>(BORNE).await, "Achieng Choir, Achieng needs a lift");
@@ -161,7 +161,7 @@ async fn the_list_is_filtered_by_a_tag_and_shows_the_first() {
     assert_eq!(sorted.as_deref(), Some("/members?tag=choir&sort=name"), "the address keeps it");
     let page = browser.get("/settings/tags").await.expect(200);
     let to: Vec<_> = ["R%26B", "Needs+a+lift"].map(|tag| format!("a[href='/members?tag={tag}']")).into();
-    assert!(to.iter().all(|link| page.text(link).starts_with("1 member")), "{}", page.html);
+    assert!(to.iter().all(|link| page.text(link).starts_with("1 person")), "{}", page.html);
 
     browser.post(&format!("{barasa}/archive"), &[]).await.location();
     assert_eq!(names(browser, "tag=Choir").await, ["Achieng, Naomi"]);
@@ -219,8 +219,8 @@ async fn a_tag_is_renamed_and_removed_with_its_uses(isolation: Isolation) {
     assert_eq!(db.one::<String>(BORNE).await, borne);
 
     let asked = browser.get(&remove).await.expect(200);
-    assert_eq!(asked.text("h1"), "Remove The singers?");
-    assert!(asked.text("main p").starts_with("2 members lose it."));
+    assert_eq!(asked.text("h1"), "Delete The singers?");
+    assert!(asked.text("main p").starts_with("It is taken from 2 people."));
     assert_eq!(db.one::<String>(BORNE).await, borne, "asking removes nothing");
     assert_eq!(browser.post(&remove, &[]).await.location(), "/settings/tags");
     assert_eq!(db.one::<String>(BORNE).await, "Achieng Ushers");
@@ -248,7 +248,7 @@ async fn the_tags_of_one_church_are_nothing_to_another(isolation: Isolation) {
     add(&ours, "Barasa", "Choir").await;
     let secret = tag(&theirs, "Secret").await;
     let before: String = theirs.db().await.one(SNAPSHOT).await;
-    for page in ["edit", "remove"] {
+    for page in ["edit", "delete"] {
         ours.browser.get(&format!("{secret}/{page}")).await.expect(404);
         ours.browser.post(&format!("{secret}/{page}"), &[("name", "Mallory")]).await.expect(match page {
             "edit" => 404,
@@ -293,14 +293,14 @@ async fn an_admin_of_some_branches_tags_its_own_members_only(isolation: Isolatio
     assert_eq!(names(&helper, "tag=Choir").await, ["Barasa, Naomi"], "whom it may not see is not there");
     let own = helper.get("/settings/tags").await.expect(200);
     assert_eq!(own.text("tbody td.num"), "1 person with Choir", "nor counted");
-    assert_eq!(church.browser.get("/settings/tags").await.text("tbody td.num"), "2 members with Choir");
+    assert_eq!(church.browser.get("/settings/tags").await.text("tbody td.num"), "2 people with Choir");
     helper.get(&format!("{naomi}/edit")).await.expect(404);
 
     let before: String = church.db().await.one(SNAPSHOT).await;
     for browser in [&helper, &staff] {
         let page = browser.get("/settings/tags").await.expect(200);
         assert!(page.all("tbody .btn, dialog").is_empty(), "nothing is offered that is then refused");
-        for page in ["edit", "remove"] {
+        for page in ["edit", "delete"] {
             browser.get(&format!("{choir}/{page}")).await.expect(403);
             browser.post(&format!("{choir}/{page}"), &[("name", "Mallory")]).await.expect(403);
         }
