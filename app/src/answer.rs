@@ -407,9 +407,9 @@ impl From<identity::Error> for Failure {
             | identity::Error::WrongTenant
             | identity::Error::ChooseTenant(_) => Self::Forbidden,
             // Forms show these at a field.
-            identity::Error::KeyReused | identity::Error::TooManyUnverified | identity::Error::NotProved => {
-                Self::Forbidden
-            }
+            identity::Error::KeyReused
+            | identity::Error::TooManyUnverified
+            | identity::Error::EmailNotProven => Self::Forbidden,
             identity::Error::TooNew => {
                 Self::Unavailable { outage: Outage::NewerSchema, cause: error.to_string() }
             }

@@ -11,17 +11,17 @@ use crate::{
     visit::SignedIn,
 };
 use leptos::prelude::*;
-use tenant::{branches, members, photos::Whose};
+use tenant::{branches, members, pictures::PictureOwner};
 use uuid::Uuid;
 
 /// A circle with the picture in it, over the initials; these are what is seen where there is none.
-pub fn avatar(whose: Whose, picture: Option<Uuid>, large: bool, initials: String) -> impl IntoView {
+pub fn avatar(whose: PictureOwner, picture: Option<Uuid>, large: bool, initials: String) -> impl IntoView {
     // The address changes with the picture.
     let picture = picture.map(|picture| {
         let address = match (whose, large) {
-            (Whose::Member(id), true) => format!("/members/{id}/photo.jpg?v={picture}"),
-            (Whose::Member(id), false) => format!("/members/{id}/photo-small.jpg?v={picture}"),
-            (Whose::Branch(id), _) => format!("/branches/{id}/picture.jpg?v={picture}"),
+            (PictureOwner::Member(id), true) => format!("/members/{id}/photo.jpg?v={picture}"),
+            (PictureOwner::Member(id), false) => format!("/members/{id}/photo-small.jpg?v={picture}"),
+            (PictureOwner::Branch(id), _) => format!("/branches/{id}/picture.jpg?v={picture}"),
         };
         view! { <img src=address alt="" loading="lazy"/> }
     });
@@ -32,18 +32,18 @@ pub fn avatar(whose: Whose, picture: Option<Uuid>, large: bool, initials: String
 }
 
 /// Where the page of whoever the picture is of is.
-pub fn back(whose: Whose) -> String {
+pub fn back(whose: PictureOwner) -> String {
     match whose {
-        Whose::Member(id) => format!("/members/{id}"),
-        Whose::Branch(id) => format!("/branches/{id}"),
+        PictureOwner::Member(id) => format!("/members/{id}"),
+        PictureOwner::Branch(id) => format!("/branches/{id}"),
     }
 }
 
 /// The page on which a picture is chosen, with what is wrong with the one that was sent.
-pub async fn page(office: SignedIn, whose: Whose, errors: Errors) -> Answer {
+pub async fn page(office: SignedIn, whose: PictureOwner, errors: Errors) -> Answer {
     let viewer = office.admin.viewer();
     let (picture, door, title, name, letters, here) = match whose {
-        Whose::Member(id) => {
+        PictureOwner::Member(id) => {
             let members::Member { details, photo_id, .. } = members::find(&office.tenant, viewer, id).await?;
             let names = [details.first_name.as_deref(), details.last_name.as_deref()];
             let (letters, name) = (initials(names), full(names));
@@ -56,7 +56,7 @@ pub async fn page(office: SignedIn, whose: Whose, errors: Errors) -> Answer {
                 format!("/members/{id}/photo"),
             )
         }
-        Whose::Branch(id) => {
+        PictureOwner::Branch(id) => {
             let branch = branches::find(&office.tenant, viewer, id).await?;
             let name = branch.details.name;
             (

@@ -1,4 +1,4 @@
-//! Which client a request comes from, and which proxies are believed about it.
+//! Client address of a request, behind trusted proxies.
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -12,7 +12,7 @@ use std::{
     str::FromStr,
 };
 
-/// Proxies whose `X-Forwarded-For` is believed, as addresses and networks.
+/// Addresses and networks of proxies whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -47,15 +47,15 @@ impl TrustedProxies {
 /// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// `None`: a trusted proxy said something that is not an address.
+    /// `None` if a trusted proxy sent no valid address.
     address: Option<IpAddr>,
-    /// Whether the client is the trusted peer itself, with no proxy in between.
+    /// Whether the trusted peer itself sent the request.
     is_trusted: bool,
     is_local: bool,
 }
 
 impl Client {
-    /// Finds the last hop that is no trusted proxy. Anything to the left of it was written by the client.
+    /// Finds the last hop that is not a trusted proxy. The client may have forged everything left of it.
     pub fn new(peer: IpAddr, headers: &HeaderMap, proxies: &TrustedProxies) -> Self {
         let peer = peer.to_canonical();
         let is_local = peer.is_loopback() && !is_forwarded(headers) && names_this_machine(headers);
@@ -64,7 +64,7 @@ impl Client {
         if !is_trusted {
             return direct;
         }
-        // A proxy may append a line instead of a value: all lines form one list.
+        // Repeated headers form one list.
         let lines = headers.get_all("x-forwarded-for").iter();
         let hops: Vec<_> = lines.flat_map(|line| line.to_str().unwrap_or("?").split(',').map(hop)).collect();
         let Some(first) = hops.first() else { return direct };
@@ -72,24 +72,23 @@ impl Client {
         Self { address: *last_untrusted.unwrap_or(first), is_trusted: false, is_local: false }
     }
 
-    /// The key that all limits by address count by. Unreadable addresses share one.
+    /// Returns the key for rate limits. Invalid addresses share one key.
     pub fn limit_key(self) -> IpAddr {
         self.address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), limit_key)
     }
 
-    /// Whether the request comes from a trusted proxy's own address: what it forwards without naming the
-    /// client must not share one client's limit.
+    /// Returns whether a trusted proxy sent the request without naming a client: such requests must not share one limit.
     pub fn is_trusted(self) -> bool {
         self.is_trusted
     }
 
-    /// Whether the request was made on this machine: from loopback, and forwarded by nobody.
+    /// Returns whether the request came from this machine, without a proxy.
     pub fn is_local(self) -> bool {
         self.is_local
     }
 }
 
-/// IPv6 counts by /64, which is what one customer gets at least.
+/// Masks IPv6 to its /64, the smallest prefix a customer gets.
 pub fn limit_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
@@ -97,7 +96,7 @@ pub fn limit_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// One entry of `X-Forwarded-For`. Some proxies write the port too.
+/// Parses one entry of `X-Forwarded-For`; some proxies add the port.
 fn hop(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let address = text.parse::<IpAddr>().ok();
@@ -106,7 +105,7 @@ fn hop(text: &str) -> Option<IpAddr> {
     address.or_else(bracketed).or_else(with_port).map(|address| address.to_canonical())
 }
 
-/// Whether any proxy left its mark.
+/// Returns whether a header shows that a proxy forwarded the request.
 fn is_forwarded(headers: &HeaderMap) -> bool {
     const MARKS: [&str; 9] = [
         "via",
@@ -124,8 +123,8 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| is_mark(name.as_str()))
 }
 
-/// Whether `Host` is this machine's own, or missing. A proxy that leaves no other mark often passes on the public name;
-/// and a page in a browser on this machine may have made its name lead here.
+/// Returns whether `Host` is missing or names this machine. Detects proxies that pass on the public name, and DNS
+/// rebinding from a local browser.
 fn names_this_machine(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(header::HOST) else { return true };
     let Some(host) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else { return false };
@@ -147,8 +146,8 @@ pub async fn identify(
     next.run(request).await
 }
 
-/// The client that [`identify`] found.
-pub fn client(parts: &Parts) -> Client {
+/// Returns the client that [`identify`] found.
+pub fn client_of(parts: &Parts) -> Client {
     let unknown = Client { address: None, is_trusted: false, is_local: false };
     parts.extensions.get().copied().unwrap_or(unknown)
 }

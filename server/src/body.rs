@@ -1,4 +1,4 @@
-//! Reading what a client sends, within limits of size and time.
+//! Reads request bodies within limits of size and time.
 
 use axum::{
     body::{Body, BodyDataStream, Bytes},
@@ -9,8 +9,7 @@ use http_body_util::LengthLimitError;
 use std::{error::Error, io, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Reads a whole body of at most `limit` bytes. The error is the status to answer: 413 only for a body that is too
-/// large, 408 for one that came too slowly, 400 for one that was cut off.
+/// Reads a body of at most `limit` bytes. Fails with the response status: 413 too large, 408 too slow, 400 cut off.
 pub async fn read(body: Body, limit: usize) -> Result<Bytes, StatusCode> {
     axum::body::to_bytes(body, limit).await.map_err(|error| status(&error))
 }
@@ -29,30 +28,30 @@ fn status(error: &(dyn Error + 'static)) -> StatusCode {
     StatusCode::BAD_REQUEST
 }
 
-/// A client that sends nothing for so long has gone.
-const IDLE: Duration = Duration::from_secs(10);
+/// Timeout between two chunks.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a body may take in all: 20 MB at 1 Mbit/s, with a little to spare.
+/// Time limit of a whole body: 20 MB at 1 Mbit/s, with a margin.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-/// How much of a refused body is read, and for how long. A browser that is answered before it has sent everything shows
-/// a connection error instead of the answer.
-const DRAINED_BYTES: usize = 10 * 1024 * 1024 + 64 * 1024;
-const DRAINED_FOR: Duration = Duration::from_secs(10);
+/// Limits for draining a rejected body. A browser that gets a response before it has sent everything shows a connection
+/// error instead.
+const MAX_DRAIN_BYTES: usize = 10 * 1024 * 1024 + 64 * 1024;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     #[error("the body is too large")]
     TooLarge,
-    /// The connection ended early, or nothing came for too long.
+    /// The connection closed early, or timed out.
     #[error("the body ended too early")]
     Incomplete,
 }
 
-/// A body that is being received.
+/// A body in transfer.
 pub struct Incoming {
     stream: BodyDataStream,
-    /// How many bytes may still come.
+    /// Remaining bytes of the limit.
     left: usize,
     deadline: Instant,
     ended: bool,
@@ -65,12 +64,12 @@ impl Incoming {
         Self { stream: body.into_data_stream(), left: limit, deadline, ended: false, failed: None }
     }
 
-    /// The next part; `None` at the end. After an error it stays that error.
+    /// Returns the next chunk; `None` at the end. Repeats an error.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         if let Some(failed) = self.failed {
             return Err(failed);
         }
-        let until = self.deadline.min(Instant::now() + IDLE);
+        let until = self.deadline.min(Instant::now() + IDLE_TIMEOUT);
         match timeout_at(until, self.stream.next()).await {
             Ok(None) => {
                 self.ended = true;
@@ -99,7 +98,7 @@ impl Incoming {
         self.failed
     }
 
-    /// The same as a stream.
+    /// Returns the body as a stream.
     pub fn chunks(&mut self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + '_ {
         stream::unfold(self, |incoming| async move {
             let next = incoming.next().await.transpose()?;
@@ -107,12 +106,12 @@ impl Incoming {
         })
     }
 
-    /// Reads the rest and throws it away, so that a refusal reaches the client.
+    /// Discards the rest, so that an error response reaches the client.
     pub async fn drain(&mut self) {
         if self.ended {
             return;
         }
-        let mut left = DRAINED_BYTES;
+        let mut left = MAX_DRAIN_BYTES;
         let rest = async {
             while let Some(Ok(bytes)) = self.stream.next().await {
                 left = left.saturating_sub(bytes.len());
@@ -121,7 +120,7 @@ impl Incoming {
                 }
             }
         };
-        let _ = timeout(DRAINED_FOR, rest).await;
+        let _ = timeout(DRAIN_TIMEOUT, rest).await;
         self.ended = true;
     }
 }

@@ -1,100 +1,90 @@
-//! This process's part of the connection budget.
+//! This process's share of the connection budget.
 
-use crate::{installation::Installation, quiet::warn_registry};
+use crate::{installation::Installation, log_limit::warn_registry};
 use registry::{
-    changes::{Change, Subscription},
-    processes::{self, PRESUMED_DEAD, Part},
+    notifications::{Notification, Subscriber},
+    processes::{self, Allotment, HEARTBEAT_TIMEOUT},
 };
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How often is looked again while connections are closing.
-const CLOSING: Duration = Duration::from_millis(50);
+/// Heartbeat interval while connections above the limit are closing.
+const CLOSING_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often is looked again while this process has less than its share: nobody announces that a process was killed.
-const WAITING: Duration = Duration::from_millis(200);
+/// Heartbeat interval below the fair share: a killed process sends no notification.
+const WAITING_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Agrees with the other processes of the installation, until it leaves.
-pub struct Share {
-    party: Party,
-    keeping: JoinHandle<()>,
+/// Renews the share until it is released.
+pub struct ConnectionShare {
+    heartbeat: Heartbeat,
+    task: JoinHandle<()>,
 }
 
 #[derive(Clone)]
-struct Party {
+struct Heartbeat {
     registry: registry::Registry,
     identity: identity::Identity,
     budget: usize,
-    /// How many connections to each server this process has use for.
+    /// Maximum connections to each server that this process can use.
     wanted: usize,
 }
 
-impl Share {
-    /// Asks for connections for the first time. There may be none until others have made room.
+impl ConnectionShare {
+    /// Sends the first heartbeat. The limit may be 0 until other processes have closed connections.
     pub async fn claim(
         installation: &Installation,
         budget: usize,
         wanted: usize,
     ) -> Result<Self, registry::Error> {
-        let party = Party {
+        let heartbeat = Heartbeat {
             registry: installation.registry.clone(),
             identity: installation.identity.clone(),
             budget,
             wanted: wanted.min(budget),
         };
-        let changes = installation.changes.subscribe();
-        party.beat().await?;
-        Ok(Self { keeping: tokio::spawn(party.clone().keep(changes)), party })
+        let notifications = installation.notifications.subscribe();
+        heartbeat.send().await?;
+        Ok(Self { task: tokio::spawn(heartbeat.clone().run(notifications)), heartbeat })
     }
 
-    /// Gives the part back, once nothing here needs a connection any more.
-    pub async fn leave(self) {
-        self.keeping.abort();
-        self.party.identity.limit_connections(0);
-        if let Err(error) = processes::leave(&self.party.registry).await {
-            tracing::warn!(error = %registry::chain(&error), "the part of the connection budget could not be given back");
+    /// Frees the share. Call once nothing in this process needs a connection.
+    pub async fn release(self) {
+        self.task.abort();
+        self.heartbeat.identity.limit_connections(0);
+        if let Err(error) = processes::leave(&self.heartbeat.registry).await {
+            tracing::warn!(error = %registry::chain(&error), "cannot release the connection share");
         }
     }
 }
 
-impl Party {
-    async fn keep(self, mut changes: Subscription) {
-        let mut pause = PRESUMED_DEAD / 5;
+impl Heartbeat {
+    async fn run(self, mut notifications: Subscriber) {
+        let mut interval = HEARTBEAT_TIMEOUT / 5;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = heard(&mut changes) => {}
+                () = tokio::time::sleep(interval) => {}
+                () = notifications.wait_for(|notification| *notification == Notification::Processes) => {}
             }
-            pause = match self.beat().await {
-                Ok(part) if part.too_much => CLOSING,
-                Ok(part) if part.waits => WAITING,
-                Ok(_) => PRESUMED_DEAD / 5,
+            interval = match self.send().await {
+                Ok(allotment) if allotment.is_over_limit => CLOSING_INTERVAL,
+                Ok(allotment) if allotment.is_waiting => WAITING_INTERVAL,
+                Ok(_) => HEARTBEAT_TIMEOUT / 5,
                 Err(error) => {
-                    warn_registry(&error, "the connection budget could not be agreed on");
-                    PRESUMED_DEAD / 10
+                    warn_registry(&error, "cannot renew the connection share");
+                    HEARTBEAT_TIMEOUT / 10
                 }
             };
         }
     }
 
-    async fn beat(&self) -> Result<Part, registry::Error> {
-        let keep_to = |limit| {
+    async fn send(&self) -> Result<Allotment, registry::Error> {
+        let apply_limit = |limit| {
             self.identity.lower_connections(limit);
             self.identity.connections().iter().map(|server| server.open).max().unwrap_or(0)
         };
-        let part = processes::beat(&self.registry, self.wanted, self.budget, keep_to).await?;
-        self.identity.limit_connections(part.limit);
-        self.identity.set_processes(part.processes);
-        Ok(part)
-    }
-}
-
-async fn heard(changes: &mut Subscription) {
-    loop {
-        match changes.next().await {
-            Some(Change::Processes | Change::Unheard) => return,
-            Some(_) => {}
-            None => std::future::pending().await,
-        }
+        let allotment = processes::heartbeat(&self.registry, self.wanted, self.budget, apply_limit).await?;
+        self.identity.limit_connections(allotment.limit);
+        self.identity.set_processes(allotment.processes);
+        Ok(allotment)
     }
 }

@@ -1,4 +1,4 @@
-//! Progress of a run as server-sent events. Watching never starts work.
+//! Progress of a run as server-sent events. Reading never starts work.
 
 use crate::{address::Client, state::AppState};
 use app::{answer::Failure, provisioning::watch::Progress};
@@ -14,31 +14,29 @@ use axum::{
 use futures::stream::{self, Stream, StreamExt};
 use registry::{
     Registry,
-    changes::{Change, Subscription},
-    runs::{self, RunStatus},
+    notifications::{Notification, Subscriber},
+    progress::{self, RunStatus},
 };
 use serde::Serialize;
 use std::{convert::Infallible, future::ready, time::Duration};
 use uuid::Uuid;
 
-/// After how many seconds a refused stream is worth asking for again.
+/// `Retry-After` of a rejected stream, in seconds.
 const RETRY_AFTER: u64 = 10;
 
-/// Why no stream is opened.
 pub enum Error {
     Registry(registry::Error),
     TooMany { retry_after: Duration },
 }
 
-/// One event for every change, each with the whole state: whoever comes late or comes back (then the
-/// browser names the last event it saw) is told how things stand now.
+/// Streams one event for each change. Each event holds the whole state, so clients may connect late or reconnect.
 pub async fn progress(
     State(state): State<AppState>,
     Extension(client): Extension<Client>,
     Path(run_id): Path<String>,
 ) -> Response {
     let Ok(run_id) = run_id.parse::<Uuid>() else { return StatusCode::NOT_FOUND.into_response() };
-    match of::<Progress>(state, client, run_id).await {
+    match progress_stream::<Progress>(state, client, run_id).await {
         Ok(events) => events,
         Err(Error::Registry(registry::Error::NotFound)) => StatusCode::NOT_FOUND.into_response(),
         Err(Error::Registry(error)) => {
@@ -54,51 +52,52 @@ pub async fn progress(
     }
 }
 
-/// The same in the words of whoever asks.
-pub async fn of<T>(state: AppState, client: Client, run_id: Uuid) -> Result<Response, Error>
+/// Returns the event stream with progress converted to `T`.
+pub async fn progress_stream<T>(state: AppState, client: Client, run_id: Uuid) -> Result<Response, Error>
 where
-    T: From<runs::Progress> + Serialize + Send + 'static,
+    T: From<progress::Progress> + Serialize + Send + 'static,
 {
-    // Subscribed before the first look, so that nothing falls in between.
-    let changes = state.changes.subscribe();
-    let first = runs::progress(&state.registry, run_id).await.map_err(Error::Registry)?;
+    // Subscribes before the first read, so that no change is missed.
+    let notifications = state.notifications.subscribe();
+    let first = progress::find(&state.registry, run_id).await.map_err(Error::Registry)?;
     let retry_after = Duration::from_secs(RETRY_AFTER);
-    let ticket = state.streams.open(run_id, client).ok_or(Error::TooMany { retry_after })?;
+    let permit = state.streams.open(run_id, client).ok_or(Error::TooMany { retry_after })?;
     let age = tokio::time::sleep(state.streams.max_age());
-    let events = follow::<T>(state.registry.clone(), changes, first).take_until(age).inspect(move |_| {
-        // Owned by the stream, and dropped with it.
-        let _ = &ticket;
-    });
+    let events =
+        follow::<T>(state.registry.clone(), notifications, first).take_until(age).inspect(move |_| {
+            // Moves the permit into the stream.
+            let _ = &permit;
+        });
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
-    // nginx passes each event on at once instead of collecting a buffer full.
+    // Tells nginx not to buffer events.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((unbuffered, Sse::new(events).keep_alive(keep_alive)).into_response())
 }
 
 fn follow<T>(
     registry: Registry,
-    changes: Subscription,
-    first: runs::Progress,
+    notifications: Subscriber,
+    first: progress::Progress,
 ) -> impl Stream<Item = Result<Event, Infallible>> + Send
 where
-    T: From<runs::Progress> + Serialize + Send + 'static,
+    T: From<progress::Progress> + Serialize + Send + 'static,
 {
-    let later = stream::unfold((changes, first.clone()), move |(mut changes, told)| {
+    let later = stream::unfold((notifications, first.clone()), move |(mut notifications, last)| {
         let registry = registry.clone();
         async move {
-            if matches!(told.status, RunStatus::Succeeded | RunStatus::Failed) {
+            if matches!(last.status, RunStatus::Succeeded | RunStatus::Failed) {
                 return None;
             }
             loop {
-                match changes.next().await? {
-                    Change::Run(changed) if changed == told.run_id => {}
-                    Change::Unheard => {}
+                match notifications.next().await? {
+                    Notification::RunProgress(run_id) if run_id == last.run_id => {}
+                    Notification::Missed => {}
                     _ => continue,
                 }
-                // A registry that is away for a moment is asked again at the next change.
-                let Ok(run) = runs::progress(&registry, told.run_id).await else { continue };
-                if run != told {
-                    return Some((run.clone(), (changes, run)));
+                // On an error, the next notification triggers another read.
+                let Ok(run) = progress::find(&registry, last.run_id).await else { continue };
+                if run != last {
+                    return Some((run.clone(), (notifications, run)));
                 }
             }
         }

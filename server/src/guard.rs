@@ -1,4 +1,4 @@
-//! Refuses requests that no client of ours makes, before anything is rendered or looked up for them.
+//! Rejects malformed requests before anything else handles them.
 
 use crate::{api::Problem, pages, state::AppState};
 use app::answer::Failure;
@@ -13,8 +13,8 @@ use axum::{
 };
 use tower_http::request_id::RequestId;
 
-/// Headers that mean one thing. Of two lines, two readers could each take another one.
-const SINGLE: [HeaderName; 7] = [
+/// Headers that must not repeat: two parsers could pick different values.
+const SINGLE_HEADERS: [HeaderName; 7] = [
     header::HOST,
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
@@ -33,8 +33,8 @@ pub async fn check(State(state): State<AppState>, mut request: Request, next: Ne
         return (StatusCode::BAD_REQUEST, "This request target is not valid.\n").into_response();
     };
     *request.uri_mut() = target;
-    match wrong_header(request.headers(), request.version()) {
-        Some(wrong) => refused(&state, request, wrong).await,
+    match invalid_header(request.headers(), request.version()) {
+        Some(error) => bad_request(&state, request, error).await,
         None => next.run(request).await,
     }
 }
@@ -43,7 +43,7 @@ fn is_asterisk_options(request: &Request) -> bool {
     request.method() == Method::OPTIONS && request.uri().path() == "*"
 }
 
-/// The path and query alone (RFC 9112, 3.2.1). A whole URL is taken when it names the same host as `Host`.
+/// Returns the target in origin form (RFC 9112, 3.2.1). Accepts absolute form if its host equals `Host`.
 fn origin_form(request: &Request) -> Option<Uri> {
     let uri = request.uri();
     let is_ours = match uri.authority() {
@@ -59,8 +59,8 @@ fn origin_form(request: &Request) -> Option<Uri> {
     (is_ours && path.starts_with('/') && is_text).then(|| path.parse().ok())?
 }
 
-fn wrong_header(headers: &HeaderMap, version: Version) -> Option<String> {
-    let repeated = SINGLE.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some());
+fn invalid_header(headers: &HeaderMap, version: Version) -> Option<String> {
+    let repeated = SINGLE_HEADERS.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some());
     if let Some(name) = repeated {
         return Some(format!("The header {name} may stand there once."));
     }
@@ -72,10 +72,10 @@ fn wrong_header(headers: &HeaderMap, version: Version) -> Option<String> {
     }
 }
 
-async fn refused(state: &AppState, request: Request, wrong: String) -> Response {
+async fn bad_request(state: &AppState, request: Request, error: String) -> Response {
     let (parts, _) = request.into_parts();
     if parts.uri.path().starts_with("/api/") {
-        return Problem::malformed(wrong).rendered(parts.extensions.get::<RequestId>());
+        return Problem::malformed(error).rendered(parts.extensions.get::<RequestId>());
     }
     pages::failure(state, parts, Failure::Refused(StatusCode::BAD_REQUEST)).await
 }

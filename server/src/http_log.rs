@@ -1,4 +1,4 @@
-//! A line in the log and a measurement for every request.
+//! Access log and metrics of every request.
 
 use axum::{
     extract::{MatchedPath, Request},
@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What stands for the route of a request that no route matches. Its path is a stranger's, and not logged.
+/// Route of unmatched requests. Their paths are not logged.
 const UNMATCHED: &str = "unmatched";
 
-/// Asked for all the time, by machines: logged at debug level while they are answered well.
+/// Routes polled by machines: logged at debug level below status 400.
 const FREQUENT: [&str; 7] = [
     "/healthz",
     "/readyz",
@@ -27,31 +27,31 @@ const FREQUENT: [&str; 7] = [
     "/api/docs/{*rest}",
 ];
 
-/// The client went away before it was answered (nginx's number for it; no client sees it).
+/// The client disconnected before the response (nginx's status; never sent).
 const CLIENT_CLOSED: u16 = 499;
 
-/// Gives the request an id and a span that every line of the log about it carries, and logs and measures its answer.
+/// Adds a request id and a span, then logs and measures the response.
 ///
-/// The route as it was matched stands for the path: it holds no ids, and there are only so many of them.
+/// Logs the matched route instead of the path: it has no ids and few values.
 pub async fn log(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
     let method = method_name(request.method());
     let request_id = id.to_str().unwrap_or_default();
-    // At the level of errors, so that they carry it whatever RUST_LOG leaves out.
+    // At error level, so that RUST_LOG never filters the span out.
     let span = tracing::error_span!("request", request_id, method, route, tenant = tracing::field::Empty);
-    let exchange = Exchange { started: Instant::now(), method, route, span, status: CLIENT_CLOSED };
+    let in_flight = InFlight { started: Instant::now(), method, route, span, status: CLIENT_CLOSED };
     metrics::gauge!("vestry_http_requests_in_flight").increment(1);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     request.extensions_mut().insert(RequestId::new(id.clone()));
-    let mut response = next.run(request).instrument(exchange.span.clone()).await;
+    let mut response = next.run(request).instrument(in_flight.span.clone()).await;
     response.headers_mut().insert(REQUEST_ID, id);
-    exchange.answered(response.status());
+    in_flight.respond(response.status());
     response
 }
 
-/// A request and, in the end, its answer. Dropped without one, the client has gone away.
-struct Exchange {
+/// A request in flight. Dropped without a response, the client has disconnected.
+struct InFlight {
     started: Instant,
     method: &'static str,
     route: String,
@@ -59,13 +59,13 @@ struct Exchange {
     status: u16,
 }
 
-impl Exchange {
-    fn answered(mut self, status: StatusCode) {
+impl InFlight {
+    fn respond(mut self, status: StatusCode) {
         self.status = status.as_u16();
     }
 }
 
-impl Drop for Exchange {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let Self { started, method, route, span, status } = self;
         let (took, status) = (started.elapsed(), *status);
@@ -84,7 +84,7 @@ impl Drop for Exchange {
     }
 }
 
-/// The id that a proxy in front has given the request, or a new one.
+/// Returns the proxy's request id, if it is well-formed, or a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let plain = |id: &&HeaderValue| {
         let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
@@ -94,7 +94,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     headers.get(REQUEST_ID).filter(plain).cloned().unwrap_or_else(new)
 }
 
-/// A client may make up methods; a label of a metric has few values.
+/// Maps invented methods to one value: a metric label needs few.
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,15 +1,16 @@
+//! Opens what every process needs: the registry, the secret key and the embedded PostgreSQL.
+
 use crate::{
     Error,
     config::Config,
-    provisioning::{Repairs, Servers, upgrade, vacancy},
+    provisioning::{Provisioner, RoleRepair, Servers, upgrade, vacancy},
 };
 use embedded::{Cluster, Passwords, Supervisor};
 use futures::FutureExt;
 use identity::{Identity, Secret};
 use registry::{
-    Registry, SchemaState,
-    changes::Changes,
-    installation,
+    Registry, SchemaState, installation,
+    notifications::Notifications,
     servers::{self, Server},
     tenants,
 };
@@ -23,53 +24,49 @@ use std::{
 };
 use uuid::Uuid;
 
-/// How many connections to the registry a process keeps at most.
+/// Maximum connections of a process to the registry.
 const REGISTRY_CONNECTIONS: u32 = 12;
 
-/// How long is waited for queries of the registry when the process ends.
-const LEAVE: Duration = Duration::from_secs(2);
+/// Timeout for running queries at shutdown, and for connection checks.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What every process of an installation opens first.
+/// An open installation.
 pub struct Installation {
     pub registry: Registry,
-    pub changes: Changes,
+    pub notifications: Notifications,
     pub identity: Identity,
     pub secret: Secret,
     pub servers: Servers,
-    /// Written into the databases that are made.
+    /// Marks the databases of this installation.
     pub id: Option<Uuid>,
-    pub repairs: Repairs,
+    pub role_repair: RoleRepair,
     options: PgConnectOptions,
     postgres: Postgres,
 }
 
-/// What a process is allowed to do to the registry. Only one that serves or works migrates it and registers itself.
+/// Access of a process to the registry. Only `Run` migrates it and registers the installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// A command that looks: PostgreSQL refuses every write.
+    /// A read-only command: PostgreSQL rejects every write.
     Read,
-    /// A command that changes something.
+    /// A command that writes.
     Write,
     /// `serve` and `work`.
     Run,
 }
 
-/// The embedded PostgreSQL, if there is one.
+/// The PostgreSQL of the registry.
 enum Postgres {
-    Elsewhere,
-    /// For as long as a command takes.
+    External,
+    /// Embedded, for the duration of a command.
     Embedded(Box<Cluster>),
-    /// Started again when it ends.
+    /// Embedded, and restarted when it ends.
     Supervised(Supervisor),
 }
 
 impl Installation {
-    /// For a process that serves or works.
-    pub async fn open(config: &Config) -> Result<Self, Error> {
-        Self::open_for(config, Access::Run).await
-    }
-
-    pub async fn open_for(config: &Config, access: Access) -> Result<Self, Error> {
+    /// Opens the installation; with [`Access::Run`], migrates the registry first.
+    pub async fn open(config: &Config, access: Access) -> Result<Self, Error> {
         let oidc = config.oidc()?;
         let (secret, cluster, options) = Self::locate(config).await?;
         let registry = match access {
@@ -84,18 +81,18 @@ impl Installation {
             }
             registry.migrate().await.map_err(Error::RegistryOpen)?;
         } else {
-            refuse_older(&registry).await?;
+            require_current_schema(&registry).await?;
         }
-        let known = check_secret(&registry, &secret, access).await?;
-        let (changes, primary) = if access == Access::Run {
+        let registered = check_secret(&registry, &secret, access).await?;
+        let (notifications, primary) = if access == Access::Run {
             let embedded = cluster.is_some();
-            (Changes::listen(&registry).await?, register_primary(&registry, &options, embedded).await?)
+            (Notifications::listen(&registry).await?, register_primary(&registry, &options, embedded).await?)
         } else {
             let primary = servers::primary(&registry).await?.ok_or(Error::NotStarted)?;
-            (Changes::silent(), primary.server)
+            (Notifications::disabled(), primary.server)
         };
         let isolation = config.isolation.into();
-        let id = known.map(|known| known.id);
+        let id = registered.map(|registered| registered.id);
         let superuser = cluster.as_ref().map(Cluster::superuser_options);
         let servers = Servers::new(registry.clone(), secret.clone(), primary, options.clone(), id, superuser);
         let upgrade = {
@@ -106,31 +103,36 @@ impl Installation {
             let servers = servers.clone();
             Box::new(move |id, server_id| vacancy(servers.clone(), id, server_id).boxed())
         };
-        let repairs = Repairs {
+        let role_repair = RoleRepair {
             registry: registry.clone(),
             servers: servers.clone(),
             secret: secret.clone(),
             per_tenant: config.tenant_connections as usize,
         };
         let repair: tenant::Repair = {
-            let repairs = repairs.clone();
-            Arc::new(move |id| repair(repairs.clone(), id).boxed())
+            let role_repair = role_repair.clone();
+            Arc::new(move |id| repair(role_repair.clone(), id).boxed())
         };
         let limits = config.limits();
-        let ways = identity::Servers { primary_tls: tenant::Tls::of(&options), upgrade, inspect, repair };
-        let identity = Identity::new(registry.clone(), secret.clone(), limits, isolation, oidc, ways);
+        let admin = identity::ServerAdmin {
+            primary_tls: tenant::Tls::from_options(&options),
+            upgrade,
+            inspect,
+            repair,
+        };
+        let identity = Identity::new(registry.clone(), secret.clone(), limits, isolation, oidc, admin);
         if access == Access::Run {
-            tokio::spawn(identity.clone().follow(changes.clone()));
+            tokio::spawn(identity.clone().follow(notifications.clone()));
         }
         let postgres = match cluster {
-            None => Postgres::Elsewhere,
+            None => Postgres::External,
             Some(cluster) if access == Access::Run => Postgres::Supervised(cluster.supervise()),
             Some(cluster) => Postgres::Embedded(Box::new(cluster)),
         };
-        Ok(Self { servers, repairs, options, registry, changes, identity, secret, id, postgres })
+        Ok(Self { servers, role_repair, options, registry, notifications, identity, secret, id, postgres })
     }
 
-    /// Brings the registry to the version of this binary; the versions that were missing.
+    /// Migrates the registry; returns the applied versions.
     pub async fn migrate(config: &Config) -> Result<Vec<i64>, Error> {
         let (secret, cluster, options) = Self::locate(config).await?;
         let migrated = async {
@@ -149,7 +151,7 @@ impl Installation {
         migrated
     }
 
-    /// The secret, and where the registry is; starts the embedded PostgreSQL when it is there.
+    /// Returns the secret and the registry's connection options; starts the embedded PostgreSQL if configured.
     async fn locate(config: &Config) -> Result<(Secret, Option<Cluster>, PgConnectOptions), Error> {
         match &config.registry_url {
             Some(url) => {
@@ -170,39 +172,49 @@ impl Installation {
         }
     }
 
-    /// How the server that holds the registry is reached, by the role that owns everything on it.
+    pub fn provisioner(&self, ready_databases: u32) -> Provisioner {
+        Provisioner {
+            registry: self.registry.clone(),
+            identity: self.identity.clone(),
+            secret: self.secret.clone(),
+            servers: self.servers.clone(),
+            ready_databases,
+        }
+    }
+
+    /// Returns the connection options of the registry's server, as the owning role.
     pub fn server_options(&self) -> PgConnectOptions {
         self.options.clone()
     }
 
-    /// Completes only when the embedded PostgreSQL has ended and cannot be started again.
+    /// Completes only when the embedded PostgreSQL has ended and cannot be restarted.
     pub async fn postgres_failed(&mut self) -> Error {
         match &mut self.postgres {
             Postgres::Supervised(supervisor) => supervisor.failed().await.into(),
-            Postgres::Elsewhere | Postgres::Embedded(_) => std::future::pending().await,
+            Postgres::External | Postgres::Embedded(_) => std::future::pending().await,
         }
     }
 
-    /// Leaves the registry, and stops PostgreSQL if this process started it.
+    /// Closes the registry, and stops PostgreSQL if this process started it.
     pub async fn close(self) {
-        // A query that hangs must not keep the process from ending.
-        let _ = tokio::time::timeout(LEAVE, self.registry.close()).await;
+        // A hanging query must not block the exit.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.registry.close()).await;
         match self.postgres {
-            Postgres::Elsewhere => {}
+            Postgres::External => {}
             Postgres::Embedded(cluster) => cluster.stop().await,
             Postgres::Supervised(supervisor) => supervisor.stop().await,
         }
     }
 }
 
-/// In a task of its own: a request that gives up must not leave a role half repaired.
-async fn repair(repairs: Repairs, id: String) -> bool {
+/// Repairs a role in a separate task: a cancelled request must not leave it half repaired.
+async fn repair(role_repair: RoleRepair, id: String) -> bool {
     let Ok(id) = id.parse() else { return false };
-    tokio::spawn(async move { repairs.run(&id).await }).await.unwrap_or(false)
+    tokio::spawn(async move { role_repair.run(&id).await }).await.unwrap_or(false)
 }
 
-/// Commands neither migrate nor guess: their queries need the tables of this release.
-async fn refuse_older(registry: &Registry) -> Result<(), Error> {
+/// Rejects an older registry for commands: they do not migrate, and their queries need this release's tables.
+async fn require_current_schema(registry: &Registry) -> Result<(), Error> {
     match registry.schema_state().await.map_err(Error::RegistryOpen)? {
         SchemaState::Missing => Err(Error::NotStarted),
         SchemaState::Older => Err(Error::OlderRegistry),
@@ -210,36 +222,35 @@ async fn refuse_older(registry: &Registry) -> Result<(), Error> {
     }
 }
 
-/// Refuses a secret key other than the installation's: it derives other passwords for every role, and opens nothing
-/// that was sealed.
+/// Rejects a secret key other than the installation's: it derives other role passwords and unseals nothing.
 async fn check_secret(
     registry: &Registry,
     secret: &Secret,
     access: Access,
 ) -> Result<Option<installation::Installation>, Error> {
     let digest = secret.digest("installation", b"secret key");
-    // Before the migration that adds the table there is nothing to compare with.
-    let known = match registry.schema_state().await? {
+    // The table is missing before its migration.
+    let registered = match registry.schema_state().await? {
         SchemaState::Older if access != Access::Run => installation::find(registry).await.unwrap_or_default(),
         _ => installation::find(registry).await?,
     };
-    let known = match known {
+    let registered = match registered {
         None if access == Access::Run => {
-            check_before_digests(registry, secret).await?;
+            check_without_digest(registry, secret).await?;
             Some(installation::register(registry, &digest).await?)
         }
-        known => known,
+        registered => registered,
     };
-    match &known {
-        Some(known) if known.secret_digest != digest => Err(Error::OtherSecret),
-        _ => Ok(known),
+    match &registered {
+        Some(registered) if registered.secret_digest != digest => Err(Error::OtherSecret),
+        _ => Ok(registered),
     }
 }
 
-/// An installation older than the digest tells by what it has sealed, and by the password of a church's role.
-async fn check_before_digests(registry: &Registry, secret: &Secret) -> Result<(), Error> {
+/// Checks the key of an installation that has no stored digest yet: by sealed URLs, and by a tenant role's password.
+async fn check_without_digest(registry: &Registry, secret: &Secret) -> Result<(), Error> {
     const INVALID_PASSWORD: &str = "28P01";
-    for (server, sealed) in servers::administered(registry).await? {
+    for (server, sealed) in servers::list_with_admin_urls(registry).await? {
         if sealed.is_some_and(|sealed| secret.open(&server.name, &sealed).is_err()) {
             return Err(Error::OtherSecret);
         }
@@ -250,22 +261,21 @@ async fn check_before_digests(registry: &Registry, secret: &Secret) -> Result<()
     let options = PgConnectOptions::new_without_pgpass()
         .host(&placement.server.host)
         .port(placement.server.port)
-        .username(&id.own_name())
+        .username(&id.pg_identifier())
         .password(&secret.tenant_roles().password(id.as_str(), tenant.role_version))
         .database(&placement.database);
-    match tokio::time::timeout(LEAVE, options.connect()).await {
+    match tokio::time::timeout(CLOSE_TIMEOUT, options.connect()).await {
         Ok(Err(error))
             if error.as_database_error().and_then(|db| db.code()).as_deref() == Some(INVALID_PASSWORD) =>
         {
             Err(Error::OtherSecret)
         }
-        // Whatever else is wrong with it is not the key's doing.
+        // Other errors have other causes than the key.
         _ => Ok(()),
     }
 }
 
-/// The server of the registry, under the address at which churches are looked for. The address of a row that is there
-/// stays as it is; the embedded PostgreSQL alone is where it is.
+/// Registers the registry's server. A stored address is kept, except for the embedded PostgreSQL.
 async fn register_primary(
     registry: &Registry,
     options: &PgConnectOptions,
@@ -283,7 +293,7 @@ async fn register_primary(
     let is_other = here.zip(stored).is_some_and(|(here, stored)| here != stored);
     if (server.host.as_str(), server.port) == (host.as_str(), port) {
         if here != stored {
-            // Also after pg_upgrade or a restore in place.
+            // Changes after pg_upgrade or a restore in place.
             servers::set_address(registry, &server.name, &host, port, here).await?;
         }
         return Ok(server);
@@ -293,7 +303,7 @@ async fn register_primary(
         return Err(Error::OtherServer { known });
     }
     if embedded {
-        tracing::info!("the embedded PostgreSQL has moved within its data directory");
+        tracing::info!("address of the embedded PostgreSQL has changed");
         servers::set_address(registry, &server.name, &host, port, here).await?;
         return Ok(Server { host, port, ..server });
     }
@@ -301,15 +311,15 @@ async fn register_primary(
         return Err(Error::OtherServer { known });
     }
     tracing::warn!(
-        "VESTRY_REGISTRY_URL names another address than the one at which the primary server's churches are looked \
-         for, which stays as it is; if the server has moved, run: vestry servers set primary --url …"
+        "VESTRY_REGISTRY_URL differs from the stored address of the primary server, which is kept; if the server has \
+         moved, run: vestry servers set primary --url …"
     );
     Ok(server)
 }
 
-/// Whether another PostgreSQL than the registry's answers at the address where churches are looked for. A restored base
-/// backup, or a standby that was promoted, has the `system_identifier` of its origin: this process would write to the
-/// churches of that one. Servers that run at the same time have not started at the same microsecond.
+/// Returns whether the stored address leads to another running PostgreSQL than the registry's. A restored base backup or
+/// a promoted standby has the `system_identifier` of its origin, so this compares the start times: two running servers
+/// never share one to the microsecond.
 async fn is_copy(options: &PgConnectOptions, primary: &Server) -> bool {
     let there = match primary.host.starts_with('/') {
         true => options.clone().socket(&primary.host),
@@ -320,13 +330,13 @@ async fn is_copy(options: &PgConnectOptions, primary: &Server) -> bool {
 }
 
 async fn started_at(options: PgConnectOptions) -> Option<String> {
-    let asked = async {
+    let query = async {
         let mut connection = options.database("postgres").disable_statement_logging().connect().await.ok()?;
-        let asked =
+        let start_time =
             sqlx::query_scalar::<_, String>("select extract(epoch from pg_postmaster_start_time())::text");
-        asked.fetch_one(&mut connection).await.ok()
+        start_time.fetch_one(&mut connection).await.ok()
     };
-    tokio::time::timeout(LEAVE, asked).await.ok()?
+    tokio::time::timeout(CLOSE_TIMEOUT, query).await.ok()?
 }
 
 pub(crate) fn host_of(options: &PgConnectOptions) -> String {
@@ -336,26 +346,27 @@ pub(crate) fn host_of(options: &PgConnectOptions) -> String {
     }
 }
 
-/// The secret given, or the one made at the first start and kept where only its owner reads it.
+/// Returns the configured secret, or the one generated at the first start and stored with mode 0600.
 fn generated_secret(config: &Config) -> Result<Secret, Error> {
     let key = match &config.secret_key {
         Some(key) => key.to_string(),
         None => {
             let path = config.data_dir.join("secret.key");
-            read_or_make(&path).map_err(|source| Error::DataDir { path: config.data_dir.clone(), source })?
+            read_or_generate(&path)
+                .map_err(|source| Error::DataDir { path: config.data_dir.clone(), source })?
         }
     };
     Secret::new(key.trim().as_bytes()).ok_or(Error::ShortSecret)
 }
 
-fn read_or_make(path: &Path) -> std::io::Result<String> {
+fn read_or_generate(path: &Path) -> std::io::Result<String> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         read => return read,
     }
     let folder = path.parent().map(PathBuf::from).unwrap_or_default();
     std::fs::create_dir_all(&folder)?;
-    // Whole or not at all: written beside it, then linked. Of two that start at once, one wins.
+    // Atomic: written to a draft, then hard-linked. Of two concurrent starts, one wins.
     let draft = folder.join(format!("secret.key.{}", std::process::id()));
     let mut file =
         std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;

@@ -1,4 +1,4 @@
-//! Work under a lease: done only while the lease is held.
+//! Runs work only while a lease is held.
 
 use registry::Error;
 use std::{
@@ -10,14 +10,14 @@ use std::{
 };
 use tokio::time;
 
-/// Another worker has the lease now.
+/// The lease was lost to another worker.
 #[derive(Debug)]
 pub struct Lost;
 
-/// Does the work while a heartbeat renews the lease, which lasts `lease` from `claimed_at` on.
+/// Runs `work` while a heartbeat renews the lease, which lasts `lease` from `claimed_at`.
 ///
-/// The work is dropped as soon as the heartbeat finds that the lease is lost. Until then it makes no step once the lease
-/// may have run out: a process that was frozen, or cut off from the registry, waits for a heartbeat before it goes on.
+/// Drops the work once the heartbeat finds the lease lost. Does not poll it while the lease may have expired: a process
+/// that was frozen or cut off from the registry resumes only after a successful heartbeat.
 pub async fn hold<T, R>(
     claimed_at: Instant,
     lease: Duration,
@@ -32,9 +32,9 @@ where
         loop {
             let due = *locked(&held_until) - lease * 2 / 3;
             time::sleep_until(due.max(Instant::now()).into()).await;
-            let asked = Instant::now();
+            let sent_at = Instant::now();
             match renew().await {
-                Ok(()) => *locked(&held_until) = asked + lease,
+                Ok(()) => *locked(&held_until) = sent_at + lease,
                 Err(Error::LeaseLost) => return,
                 Err(error) => {
                     tracing::warn!(error = %registry::chain(&error), "heartbeat failed");
@@ -46,11 +46,11 @@ where
     let mut work = pin!(work);
     let fenced = poll_fn(|cx| match Instant::now() < *locked(&held_until) {
         true => work.as_mut().poll(cx),
-        // The heartbeat runs in the same task: when it has renewed the lease, this is polled again.
+        // The heartbeat runs in the same task, so a renewal polls this again.
         false => Poll::Pending,
     });
     tokio::select! {
-        // The heartbeat first, so that the work goes on in the same turn in which the lease is renewed.
+        // Polls the heartbeat first, so that the work resumes in the same poll as the renewal.
         biased;
         () = heartbeat => Err(Lost),
         done = fenced => Ok(done),

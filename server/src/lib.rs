@@ -1,48 +1,39 @@
-//! The server: configuration, router, provisioning and the worker that carries it out.
+//! The `vestry` program: HTTP server, provisioning worker and command line.
 //!
-//! | module | knows |
+//! | module | contents |
 //! | --- | --- |
-//! | `config` | what can be set, and its defaults |
-//! | `env_file` | settings from `.env` |
-//! | `settings` | how settings are read: a blank one is unset |
-//! | `sensitive` | a setting that must not be printed |
-//! | `installation` | the registry, the secret and the embedded PostgreSQL, opened together |
-//! | `provisioning` | how a tenant is made, step by step |
-//! | `billing` | how an open church becomes a customer of Stripe |
-//! | `connections` | how many clients may connect, and how long each may take |
-//! | `address` | whom a request comes from, through proxies |
-//! | `guard` | what is refused before anything is looked up |
-//! | `router` | routes and middleware |
-//! | `state` | `AppState`, the state of the router |
-//! | `pages` | how a page of the app is rendered for the person who asks |
-//! | `api` | the JSON API: tokens, problems, OpenAPI |
+//! | `cli` | command line, settings and `.env` |
+//! | `config` | settings and their defaults |
+//! | `sensitive` | setting that is never printed |
+//! | `installation` | opens the registry, the secret and the embedded PostgreSQL |
+//! | `serve` | startup and shutdown of the processes |
+//! | `state`, `router` | `AppState`; routes and middleware |
+//! | `pages` | renders the pages of `app` |
+//! | `api` | JSON API: tokens, problems, OpenAPI |
+//! | `files`, `storage` | files and pictures of churches; where their bytes are stored |
+//! | `body` | request bodies, read within limits |
 //! | `events`, `streams` | progress as server-sent events; limits on open streams |
-//! | `assets` | the files the browser needs, carried inside the binary |
-//! | `files` | what churches keep outside of their databases, and pictures made of it |
-//! | `body` | what clients send, read within limits |
-//! | `storage` | where that lies: object storage, or the data directory |
-//! | `budget` | this process's part of the connections |
-//! | `operator` | how the operator's program is known |
-//! | `doctor` | whether the registry and the database servers fit together |
-//! | `commands` | what an operator does from the command line |
-//! | `health`, `metrics` | how it does: for balancers, for Prometheus |
-//! | `log`, `http_log` | how the log is written; a line and a measurement for each request |
-//! | `lease` | work that is done only while its lease is held |
-//! | `serve` | starting and stopping all of it |
+//! | `assets` | scripts, styles and fonts, embedded in the binary |
+//! | `connections` | HTTP connections: limits and deadlines |
+//! | `address`, `guard`, `operator` | client address behind proxies; rejection of malformed requests; operator token |
+//! | `provisioning` | creates tenants, step by step |
+//! | `billing` | Stripe customers and subscriptions |
+//! | `budget`, `lease` | share of the connection budget; work under a lease |
+//! | `doctor` | compares the registry with the database servers |
+//! | `health`, `metrics`, `sampling` | probes for load balancers; Prometheus; availability samples |
+//! | `log`, `http_log`, `log_limit` | log format; request log; rate-limited warnings |
 
 pub mod address;
 pub mod billing;
-pub mod commands;
+pub mod cli;
 pub mod config;
 pub mod doctor;
-pub mod env_file;
 pub mod files;
 pub mod installation;
 pub mod log;
 pub mod provisioning;
 pub mod sensitive;
 pub mod serve;
-pub mod settings;
 pub mod storage;
 
 mod api;
@@ -57,11 +48,12 @@ mod guard;
 mod health;
 mod http_log;
 mod lease;
+mod log_limit;
 mod metrics;
 mod operator;
 mod pages;
-mod quiet;
 mod router;
+mod sampling;
 mod state;
 mod streams;
 

@@ -1,4 +1,4 @@
-//! How the log is written: to standard error, for people or as JSON for programs.
+//! Logging to stderr, as text or JSON.
 
 use crate::config::Log;
 use std::{
@@ -9,17 +9,17 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// What `RUST_LOG` is when it is not set.
+/// Default of `RUST_LOG`.
 const DEFAULT: &str = "info";
 
-/// Holds whatever `RUST_LOG` says, unless it names these modules. PostgreSQL's notices are about `if exists`;
-/// tower-sessions says at every level what a session holds.
+/// Modules silenced unless `RUST_LOG` names them. PostgreSQL's notices are about `if exists`; tower-sessions logs session
+/// contents at every level.
 const QUIET: &str = "sqlx::postgres::notice=off,tower_sessions=off";
 
-/// Begins to log: events, and panics as events, so that each carries the request it happened in.
+/// Initialises logging. Panics become events, so that they carry their request's span.
 pub fn init(format: Log) {
-    let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.trim().is_empty());
-    let (filter, error) = filter(asked.as_deref());
+    let directives = std::env::var("RUST_LOG").ok().filter(|text| !text.trim().is_empty());
+    let (filter, error) = filter(directives.as_deref());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -31,11 +31,11 @@ pub fn init(format: Log) {
     }
     std::panic::set_hook(Box::new(log_panic));
     if let Some(error) = error {
-        tracing::warn!(error, "RUST_LOG cannot be read: {DEFAULT} is logged");
+        tracing::warn!(error, "invalid RUST_LOG; using {DEFAULT}");
     }
 }
 
-/// Says where the pages are: a plain line for people, who may click on it.
+/// Announces the URL of the pages, as a clickable line in text mode.
 pub fn listening(format: Log, addr: SocketAddr) {
     match format {
         Log::Text => eprintln!("vestry: open http://{addr}"),
@@ -43,18 +43,18 @@ pub fn listening(format: Log, addr: SocketAddr) {
     }
 }
 
-/// Says why the process ends.
+/// Reports the error that ends the process.
 pub fn fatal(format: Log, error: &crate::Error) {
     match format {
         Log::Text => eprintln!("vestry: {error}"),
-        Log::Json => tracing::error!(%error, "vestry ends"),
+        Log::Json => tracing::error!(%error, "vestry failed"),
     }
 }
 
-fn filter(asked: Option<&str>) -> (EnvFilter, Option<String>) {
-    // Of two directives for one module the last one counts.
-    let with = |asked: &str| EnvFilter::try_new(format!("{QUIET},{asked}"));
-    match with(asked.unwrap_or(DEFAULT)) {
+fn filter(directives: Option<&str>) -> (EnvFilter, Option<String>) {
+    // The last directive for a module wins.
+    let with = |text: &str| EnvFilter::try_new(format!("{QUIET},{text}"));
+    match with(directives.unwrap_or(DEFAULT)) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new(format!("{QUIET},{DEFAULT}")), Some(error.to_string())),
     }
@@ -73,7 +73,8 @@ pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// A formatted message may quote what people have typed: `byte index 2 is not a char boundary; it is inside 'ß'`.
+/// Cuts values off a formatted message, which may quote user input: `byte index 2 is not a char boundary; it is inside
+/// 'ß'`.
 fn without_values(message: &str) -> &str {
     message.split([':', ';', '`', '"', '\'', '\n']).next().unwrap_or_default().trim()
 }

@@ -101,7 +101,7 @@ pub async fn answer(state: AppState, request: Request, page: Page, who: Who) -> 
         registry: state.registry.clone(),
         session: session.clone(),
         device: Device::new(parts.extensions.get().cloned().unwrap_or_default(), state.https),
-        address: address::client(&parts).limit_key(),
+        address: address::client_of(&parts).limit_key(),
     };
     let visit = Visit {
         uri: parts.uri.clone(),

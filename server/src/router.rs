@@ -18,7 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post, put},
 };
-use tenant::photos::Whose;
+use tenant::pictures::PictureOwner;
 use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{
@@ -53,7 +53,7 @@ pub fn router(state: AppState) -> Router {
         .route("/members/{id}/edit", form(private(members::edit::change)))
         .route("/members/{id}/archive", form(private(members::detail::archive)))
         .route("/members/{id}/restore", form(private(members::detail::restore)))
-        .route("/members/{id}/photo", form(pictures::form(Whose::Member)))
+        .route("/members/{id}/photo", form(pictures::form(PictureOwner::Member)))
         .route("/members/{id}/photo.jpg", get(pictures::of_member))
         .route("/members/{id}/photo-small.jpg", get(pictures::of_member_small))
         .route("/branches", get(private(branches::list::list)))
@@ -62,7 +62,7 @@ pub fn router(state: AppState) -> Router {
         .route("/branches/{id}/edit", form(private(branches::edit::change)))
         .route("/branches/{id}/archive", form(private(branches::detail::archive)))
         .route("/branches/{id}/restore", form(private(branches::detail::restore)))
-        .route("/branches/{id}/picture", form(pictures::form(Whose::Branch)))
+        .route("/branches/{id}/picture", form(pictures::form(PictureOwner::Branch)))
         .route("/branches/{id}/picture.jpg", get(pictures::of_branch))
         .route("/settings/tags", get(private(tags::list::list)))
         .route("/settings/tags/{id}/edit", form(private(tags::edit::rename)))

@@ -3,7 +3,7 @@
 use crate::{address::TrustedProxies, api::Limits, files::Files, streams::Streams};
 use identity::Identity;
 use leptos::prelude::LeptosOptions;
-use registry::{Registry, changes::Changes};
+use registry::{Registry, notifications::Notifications};
 use std::{ops::Deref, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ pub struct AppState(Arc<Inner>);
 
 pub struct Inner {
     pub registry: Registry,
-    pub changes: Changes,
+    pub notifications: Notifications,
     pub identity: Identity,
     pub leptos: LeptosOptions,
     pub operator_token: Option<Arc<str>>,

@@ -15,7 +15,7 @@ use crate::{
 use leptos::prelude::*;
 use tenant::{
     branches::{self, Branch},
-    photos::Whose,
+    pictures::PictureOwner,
 };
 
 pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
@@ -96,7 +96,7 @@ async fn page(office: &SignedIn, branch: &Branch, errors: Errors) -> Answer {
             <div>
                 <a class="back" href="/branches">{icon::back()}"Branches"</a>
                 <div class="titled">
-                    {branch.picture_id.map(|_| avatar(Whose::Branch(id), branch.picture_id, true, String::new()))}
+                    {branch.picture_id.map(|_| avatar(PictureOwner::Branch(id), branch.picture_id, true, String::new()))}
                     <div><h1>{details.name.clone()}</h1><p>{sentence}</p></div>
                 </div>
             </div>

@@ -70,7 +70,7 @@ pub async fn change(visit: Visit, office: SignedIn) -> Answer {
 /// Branches and tags are of the whole church: changing them needs an editor of all branches.
 pub fn editor_of_all(office: &SignedIn) -> Result<Editor, Failure> {
     let editor = office.admin.editor()?;
-    if editor.is_of_all_branches() { Ok(editor) } else { Err(Failure::Forbidden) }
+    if editor.covers_all_branches() { Ok(editor) } else { Err(Failure::Forbidden) }
 }
 
 /// What the database would not take, at the field it concerns; any other error goes on.

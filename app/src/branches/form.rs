@@ -75,7 +75,7 @@ mod server {
         },
         places,
     };
-    use identity::Church;
+    use identity::ChurchProfile;
     use tenant::{
         Version,
         branches::{Branch, Details},
@@ -117,7 +117,7 @@ mod server {
         }
 
         /// Converts the form for the `tenant` library. `before` is what is stored of a branch that is changed.
-        pub fn details(&self, church: &Church, before: Option<&Details>) -> Result<Details, Errors> {
+        pub fn details(&self, church: &ChurchProfile, before: Option<&Details>) -> Result<Details, Errors> {
             let mut errors = self.check();
             let country = line(&self.country);
             if country.as_deref().is_some_and(|country| !places::is_country(country)) {

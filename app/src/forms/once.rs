@@ -7,7 +7,7 @@ use crate::{
     visit::{SignedIn, Visit},
 };
 use leptos::prelude::*;
-use tenant::repeats::{self, Answer, FORM_PREFIX};
+use tenant::idempotency::{self, FORM_PREFIX, StoredResponse};
 use uuid::Uuid;
 
 /// A post of a form that creates a record.
@@ -63,8 +63,9 @@ impl<'a> Submission<'a> {
             parts.extend([name.as_bytes(), value.as_bytes()]);
         }
         let repeat =
-            repeats::begin(&office.tenant, office.admin.viewer(), &key, &repeats::digest(&parts)).await?;
-        Ok(match repeat.answer.and_then(|answer| answer.location) {
+            idempotency::begin(&office.tenant, office.admin.viewer(), &key, &idempotency::digest(&parts))
+                .await?;
+        Ok(match repeat.response.and_then(|response| response.location) {
             _ if !repeat.is_same => Claim::Reused,
             Some(location) => Claim::Repeated(location),
             None => Claim::Proceed(Self { office, key: Some(key), id: repeat.record_id }),
@@ -80,14 +81,18 @@ impl<'a> Submission<'a> {
     /// Remembers where a repetition leads.
     pub async fn remember(&self, location: &str) -> Result<(), tenant::Error> {
         let Some(key) = &self.key else { return Ok(()) };
-        let answer =
-            Answer { status: 303, body: String::new(), location: Some(location.to_owned()), etag: None };
-        repeats::keep(&self.office.tenant, self.office.admin.viewer(), key, &answer).await
+        let response = StoredResponse {
+            status: 303,
+            body: String::new(),
+            location: Some(location.to_owned()),
+            etag: None,
+        };
+        idempotency::store(&self.office.tenant, self.office.admin.viewer(), key, &response).await
     }
 
     /// Frees the key: nothing was created, and the corrected form may be posted with it.
     pub async fn release(&self) -> Result<(), tenant::Error> {
         let Some(key) = &self.key else { return Ok(()) };
-        repeats::forget(&self.office.tenant, self.office.admin.viewer(), key).await
+        idempotency::release(&self.office.tenant, self.office.admin.viewer(), key).await
     }
 }

@@ -14,7 +14,7 @@ use leptos::prelude::*;
 use tenant::{
     dashboard::{self, Figures},
     members::{self, Filter, Listed, Sort},
-    photos::Whose,
+    pictures::PictureOwner,
 };
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
@@ -106,7 +106,7 @@ fn newest_members(newest: Vec<Listed>, may_edit: bool) -> impl IntoView {
             let (name, letters) = (listed(last, first), initials([first, last]));
             view! {
                 <li>
-                    {avatar(Whose::Member(member.id), member.photo_id, false, letters)}
+                    {avatar(PictureOwner::Member(member.id), member.photo_id, false, letters)}
                     <a class="clip" href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
                     <span class="clip" title=member.branch_name.clone()>{member.branch_name.clone()}</span>
                 </li>

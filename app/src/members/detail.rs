@@ -15,7 +15,7 @@ use chrono::{Datelike, NaiveDate};
 use leptos::prelude::*;
 use tenant::{
     members::{self, Member},
-    photos::Whose,
+    pictures::PictureOwner,
 };
 
 pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
@@ -40,7 +40,7 @@ pub async fn detail(visit: Visit, office: SignedIn) -> Answer {
             <div>
                 <a class="back" href="/members">{icon::back()}"Members"</a>
                 <div class="titled">
-                    {avatar(Whose::Member(member.id), member.photo_id, true, initials([details.first_name.as_deref(), details.last_name.as_deref()]))}
+                    {avatar(PictureOwner::Member(member.id), member.photo_id, true, initials([details.first_name.as_deref(), details.last_name.as_deref()]))}
                     <div>
                         <h1>{title.clone()}</h1>
                         <p>{badge(&member.status_kind, member.status_name.clone())}" of "{member.branch_name.clone()}</p>

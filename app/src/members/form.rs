@@ -205,7 +205,7 @@ mod server {
         places,
     };
     use chrono::{Datelike, NaiveDate};
-    use identity::Church;
+    use identity::ChurchProfile;
     use tenant::{
         Version,
         members::{Details, Member},
@@ -257,7 +257,7 @@ mod server {
 
         /// Converts the form for the `tenant` library. `before` is what is stored of a member that is changed: what
         /// stays as it was is not judged by rules that came later.
-        pub fn details(&self, church: &Church, before: Option<&Details>) -> Result<Details, Errors> {
+        pub fn details(&self, church: &ChurchProfile, before: Option<&Details>) -> Result<Details, Errors> {
             let home = &church.country;
             let mut errors = self.check();
             self.note_future(places::today_in(&church.timezone), before, &mut errors);

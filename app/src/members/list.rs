@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tenant::{
     branches::{self, Choice},
     members::{self, Filter, Listed, PAGE, Sort},
-    photos::Whose,
+    pictures::PictureOwner,
     statuses::{self, Status},
     tags,
 };
@@ -254,7 +254,7 @@ fn row(member: Listed, archived: bool, country: &str) -> impl IntoView + use<> {
         <tr role="row" class:archived=archived>
             <td role="cell">
                 <span class="name">
-                    {avatar(Whose::Member(member.id), member.photo_id, false, letters)}
+                    {avatar(PictureOwner::Member(member.id), member.photo_id, false, letters)}
                     <span class="min-w-0">
                         <a href=format!("/members/{}", member.id) title=name.clone()>{name.clone()}</a>
                         {badges(&member.tags)}

@@ -6,7 +6,10 @@ use crate::{
     visit::{Doors, Visit},
 };
 use leptos::prelude::*;
-use registry::runs::{self, RunStatus, StepState};
+use registry::{
+    progress::{self, RunStatus, StepState},
+    runs,
+};
 use serde::Deserialize;
 
 /// What the buttons under a run send.
@@ -28,7 +31,7 @@ pub async fn opening(visit: Visit, doors: Doors) -> Answer {
     let run_id = visit.record()?;
     if let Some(pressed) = visit.submitted::<Pressed>() {
         if !pressed.enter.is_empty() {
-            doors.identity.enter_opened(&doors.session, &doors.device, run_id).await?;
+            doors.identity.enter_after_signup(&doors.session, &doors.device, run_id).await?;
             return Ok(Reply::redirect("/"));
         }
         if !pressed.again.is_empty() {
@@ -36,10 +39,10 @@ pub async fn opening(visit: Visit, doors: Doors) -> Answer {
         }
         return Ok(Reply::redirect(format!("/opening/{run_id}")));
     }
-    let run = runs::progress(&doors.registry, run_id).await?;
+    let run = progress::find(&doors.registry, run_id).await?;
     let inside = doors.identity.resolve(&doors.session).await.ok().flatten();
     let mine = inside.is_some_and(|office| office.tenant.id() == run.tenant_id.as_str())
-        || doors.identity.waits_for(&doors.session, run_id).await?;
+        || doors.identity.has_pending_signup(&doors.session, run_id).await?;
     let reference = run.reference.clone();
     let progress = Progress::from(run);
     let over = progress.status.is_over();
@@ -55,8 +58,8 @@ pub async fn opening(visit: Visit, doors: Doors) -> Answer {
     Ok(Reply::gate(&title, body).refreshing(!over))
 }
 
-impl From<runs::Progress> for Progress {
-    fn from(run: runs::Progress) -> Self {
+impl From<progress::Progress> for Progress {
+    fn from(run: progress::Progress) -> Self {
         Self {
             run_id: run.run_id.to_string(),
             church: run.church,

@@ -17,7 +17,7 @@ use crate::{
 };
 use identity::PersonalToken;
 use leptos::prelude::*;
-use tenant::personal_tokens::{self, Details};
+use tenant::personal_tokens::{self, PersonalTokenInput};
 
 const LIST: &str = "/settings/tokens";
 
@@ -93,7 +93,7 @@ fn form_page(office: &SignedIn, typed: &TokenForm, errors: Errors) -> Reply {
     Reply::desk("Make a token", Door::Settings, body).unless_wrong(&errors)
 }
 
-fn made_page(office: &SignedIn, details: &Details, token: &PersonalToken) -> Reply {
+fn made_page(office: &SignedIn, details: &PersonalTokenInput, token: &PersonalToken) -> Reply {
     let until = match details.expires_at {
         Some(at) => format!("It expires on {}.", day(at, &office.church.timezone)),
         None => "It does not expire.".to_owned(),

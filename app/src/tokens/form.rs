@@ -38,7 +38,7 @@ mod server {
     use super::TokenForm;
     use crate::forms::{Errors, Form, once::new_key, rules::line};
     use chrono::{Duration, Utc};
-    use tenant::personal_tokens::{Details, Scope};
+    use tenant::personal_tokens::{PersonalTokenInput, Scope};
 
     impl TokenForm {
         /// What a new token starts with: no more than it needs, and an end.
@@ -47,13 +47,13 @@ mod server {
         }
 
         /// What the form says, in the words of the `tenant` library; the days are counted from now.
-        pub fn details(&self) -> Result<Details, Errors> {
+        pub fn details(&self) -> Result<PersonalTokenInput, Errors> {
             let errors = self.check();
             if !errors.is_empty() {
                 return Err(errors);
             }
             let expires_at = self.expires.parse().ok().map(|days| Utc::now() + Duration::days(days));
-            Ok(Details {
+            Ok(PersonalTokenInput {
                 name: line(&self.name).unwrap_or_default(),
                 scope: Scope::from_name(&self.scope).unwrap_or(Scope::Read),
                 expires_at,

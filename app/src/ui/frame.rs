@@ -31,7 +31,7 @@ pub fn room(
     let role = match admin.role {
         tenant::Role::Owner => "Owner",
         tenant::Role::Admin => "Administrator",
-        tenant::Role::Member => "Staff",
+        tenant::Role::Viewer => "Staff",
     };
     let door_link = |to: Door, href: &'static str, icon: AnyView, words: &'static str| {
         let current = (to == door).then_some(if exact { "page" } else { "true" });

@@ -1,7 +1,7 @@
 use clap::Parser;
 use futures::StreamExt;
 use reqwest::{Client, header};
-use server::{config::Config, provisioning::Template, serve::Running};
+use server::{cli::Cli, config::Config, provisioning::Template, serve::Running};
 use sqlx::{
     AssertSqlSafe, Executor, PgConnection,
     postgres::{PgConnectOptions, PgPool},
@@ -46,7 +46,7 @@ impl Bed {
         let open = Permissions::from_mode(0o755);
         let folder = tempfile::Builder::new().permissions(open).tempdir_in(ground).expect("a folder").keep();
         let data = folder.to_str().expect("a path");
-        let mut config = Config::parse_from(["vestry", "--addr", "127.0.0.1:0", "--data-dir", data]);
+        let mut config = Cli::parse_from(["vestry", "--addr", "127.0.0.1:0", "--data-dir", data]).config;
         config.ready_databases = 0;
         change(&mut config);
         let running = Running::start(config).await.unwrap_or_else(|error| panic!("{error}"));

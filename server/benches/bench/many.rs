@@ -16,7 +16,7 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
     time::{Duration, Instant},
 };
-use tenant::{Place, schema::SCHEMA};
+use tenant::{TenantLocation, schema::SCHEMA};
 use uuid::Uuid;
 
 const TENANTS: usize = 1000;
@@ -49,7 +49,7 @@ pub async fn thousand_tenants(ground: &Path, report: &mut Report) {
         let order = (0..3 * TENANTS).map(|n| &places[n * 389 % TENANTS]);
         let visits = stream::iter(order).map(|place| async {
             let started = Instant::now();
-            let tenant = installation.identity.unfinished(&installation.secret, place).await;
+            let tenant = installation.identity.open_provisioning(&installation.secret, place).await;
             tenant::health::ping(&tenant).await.expect("no error");
             started.elapsed()
         });
@@ -79,13 +79,13 @@ pub async fn thousand_tenants(ground: &Path, report: &mut Report) {
     bed.stop().await;
 }
 
-fn place(bed: &Bed, id: &str) -> Place {
+fn place(bed: &Bed, id: &str) -> TenantLocation {
     let id: TenantId = id.parse().expect("an id");
-    Place {
+    TenantLocation {
         tenant_id: id.to_string(),
         host: bed.options.get_socket().expect("a socket").display().to_string(),
         port: bed.options.get_port(),
-        database: id.own_name(),
+        database: id.pg_identifier(),
         schema: tenant::schema::SCHEMA.to_owned(),
         role_version: 1,
         tls: tenant::Tls::default(),

@@ -1,3 +1,5 @@
+//! Read-through caches, invalidated by the registry's notifications.
+
 use moka::sync::Cache as Values;
 use std::{
     fmt,
@@ -6,14 +8,16 @@ use std::{
     time::Duration,
 };
 
-/// Keys share this many generations by their hash: an invalidation costs a few others that are being read just now
-/// their place, not everybody.
+/// Cache TTL; bounds staleness if a NOTIFY is lost.
+pub(crate) const CACHE_TTL: Duration = Duration::from_secs(30);
+
+/// Number of generation counters, shared by hash: an invalidation discards only a few other reads in progress.
 const GENERATIONS: usize = 256;
 
-/// Values read from a database, dropped when a notification says that they have changed.
+/// A cache of values read from a database.
 ///
-/// A value that was read before the last invalidation of its key is never stored: between the query and the answer, the
-/// notification may have been handled already, and nothing would come to correct the cache before the TTL.
+/// Never stores a value read before the last invalidation of its key: the notification may arrive between the query and
+/// its result, and the stale value would stay until the TTL.
 pub(crate) struct Cache<K, V> {
     values: Values<K, V>,
     generations: Box<[Mutex<u64>]>,
@@ -26,7 +30,7 @@ impl<K, V> fmt::Debug for Cache<K, V> {
     }
 }
 
-/// Begun before a value is read; says whether it may be stored afterwards.
+/// Generation at the start of a read; decides whether the value may be stored.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading(u64);
 
@@ -47,7 +51,7 @@ where
         self.values.get(key)
     }
 
-    /// The cached value, or else the one that `read` finds.
+    /// Returns the cached value, or else reads and stores it.
     pub async fn get_or_read<E>(&self, key: &K, read: impl Future<Output = Result<V, E>>) -> Result<V, E> {
         if let Some(value) = self.get(key) {
             return Ok(value);
@@ -62,7 +66,7 @@ where
         Reading(*self.generation(key))
     }
 
-    /// Keeps a value that was read, unless its key was invalidated since.
+    /// Stores a value, unless its key was invalidated since `begin`.
     pub fn store(&self, reading: Reading, key: &K, value: &V) {
         let generation = self.generation(key);
         if *generation == reading.0 {
@@ -70,8 +74,8 @@ where
         }
     }
 
-    /// Keeps a value that was written: what others read before that is stale. Of two writes at the same time nobody
-    /// knows which came last, and neither is kept.
+    /// Stores a written value and discards concurrent reads. Of two concurrent writes neither is stored, as their order is
+    /// unknown.
     pub fn replace(&self, begun: Reading, key: &K, value: &V) {
         let mut generation = self.generation(key);
         let alone = *generation == begun.0;

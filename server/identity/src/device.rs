@@ -1,8 +1,8 @@
-//! A cookie by which a browser is known again, long after its session.
+//! Device cookie: recognises a browser long after its session.
 
 use crate::{
     Secret,
-    seal::{equal, random},
+    crypto::{constant_time_eq, random},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use time::Duration;
@@ -10,24 +10,23 @@ use tower_cookies::{Cookie, Cookies, cookie::SameSite};
 
 pub type DeviceId = [u8; 16];
 
-/// The browser of one request. Its cookie holds a random id and, for each account it has signed in to, a tag that only
-/// this installation can make. An account is an email in one church: anybody may open a church under any email, and must
-/// not be known in another's by that. It admits to nothing: it says whose failures are counted together ([`crate::limits`])
-/// and which browser a form was made for.
+/// The browser of a request. Its cookie holds a random id and, for each account it has signed in to, a MAC. An account is
+/// an email in one church, because anyone may sign a church up with any email. The cookie grants no access: it selects
+/// the rate limit ([`crate::rate_limits`]) and binds forms to a browser.
 #[derive(Clone)]
 pub struct Device {
     cookies: Cookies,
-    /// Whether browsers reach us over https.
+    /// Whether browsers use https.
     secure: bool,
 }
 
-/// Families share browsers; what is beyond this many accounts, the oldest first, is a stranger again.
+/// Maximum accounts per browser; the oldest are dropped.
 const MAX_ACCOUNTS: usize = 16;
 
 const MAX_AGE: Duration = Duration::days(365);
 
-/// What a cookie says.
-struct Known {
+/// Content of the cookie.
+struct DeviceCookie {
     id: DeviceId,
     tags: Vec<String>,
 }
@@ -37,49 +36,49 @@ impl Device {
         Self { cookies, secure }
     }
 
-    /// Its id; one that has none yet gets it.
+    /// Returns the id; sets the cookie if there is none.
     pub(crate) fn id_or_new(&self) -> DeviceId {
         match self.read() {
-            Some(known) => known.id,
+            Some(cookie) => cookie.id,
             None => {
-                let known = Known { id: random(), tags: Vec::new() };
-                self.write(&known);
-                known.id
+                let cookie = DeviceCookie { id: random(), tags: Vec::new() };
+                self.write(&cookie);
+                cookie.id
             }
         }
     }
 
     pub(crate) fn id(&self) -> Option<DeviceId> {
-        self.read().map(|known| known.id)
+        self.read().map(|cookie| cookie.id)
     }
 
-    /// Whether it has signed in to this account before.
+    /// Returns whether the browser has signed in to this account before.
     pub(crate) fn knows(&self, secret: &Secret, email: &str, tenant_id: &str) -> bool {
-        let Some(known) = self.read() else { return false };
-        let tag = tag(secret, &known.id, email, tenant_id);
-        known.tags.iter().any(|known| equal(known.as_bytes(), tag.as_bytes()))
+        let Some(cookie) = self.read() else { return false };
+        let tag = tag(secret, &cookie.id, email, tenant_id);
+        cookie.tags.iter().any(|stored| constant_time_eq(stored.as_bytes(), tag.as_bytes()))
     }
 
-    /// It has signed in to this account.
+    /// Records a sign-in to this account.
     pub(crate) fn remember(&self, secret: &Secret, email: &str, tenant_id: &str) {
-        let mut known = self.read().unwrap_or_else(|| Known { id: random(), tags: Vec::new() });
-        let tag = tag(secret, &known.id, email, tenant_id);
-        known.tags.retain(|known| *known != tag);
-        known.tags.insert(0, tag);
-        known.tags.truncate(MAX_ACCOUNTS);
-        self.write(&known);
+        let mut cookie = self.read().unwrap_or_else(|| DeviceCookie { id: random(), tags: Vec::new() });
+        let tag = tag(secret, &cookie.id, email, tenant_id);
+        cookie.tags.retain(|stored| *stored != tag);
+        cookie.tags.insert(0, tag);
+        cookie.tags.truncate(MAX_ACCOUNTS);
+        self.write(&cookie);
     }
 
-    fn read(&self) -> Option<Known> {
-        let cookie = self.cookies.get(self.name())?;
-        let mut parts = cookie.value().split('.');
+    fn read(&self) -> Option<DeviceCookie> {
+        let value = self.cookies.get(self.name())?;
+        let mut parts = value.value().split('.');
         let id = BASE64_URL_SAFE_NO_PAD.decode(parts.next()?).ok()?.try_into().ok()?;
-        Some(Known { id, tags: parts.take(MAX_ACCOUNTS).map(str::to_owned).collect() })
+        Some(DeviceCookie { id, tags: parts.take(MAX_ACCOUNTS).map(str::to_owned).collect() })
     }
 
-    fn write(&self, known: &Known) {
-        let mut value = BASE64_URL_SAFE_NO_PAD.encode(known.id);
-        for tag in &known.tags {
+    fn write(&self, cookie: &DeviceCookie) {
+        let mut value = BASE64_URL_SAFE_NO_PAD.encode(cookie.id);
+        for tag in &cookie.tags {
             value.push('.');
             value.push_str(tag);
         }
@@ -92,7 +91,7 @@ impl Device {
         self.cookies.add(cookie.build());
     }
 
-    /// Over https no other host of the domain can plant it.
+    /// With https, `__Host-` prevents other hosts of the domain from setting it.
     fn name(&self) -> &'static str {
         if self.secure { "__Host-device" } else { "device" }
     }

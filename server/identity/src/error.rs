@@ -3,46 +3,46 @@ use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the email or the password is not right")]
+    #[error("wrong email or password")]
     WrongCredentials,
     #[error("too many attempts")]
     TooManyAttempts { retry_after: Duration },
-    /// The signup's idempotency key, or its form, was used for something else before, or has ended.
-    #[error("the key of this signup was used before")]
+    /// The idempotency key or form key of the signup was used for another request, or has expired.
+    #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// So many churches may be signed up with an email that nobody has proved to be theirs, and no more.
-    #[error("the email has too many churches without being verified")]
+    /// The email is unverified in too many churches.
+    #[error("the email is unverified in too many churches")]
     TooManyUnverified,
-    /// A token of the issuer that does not prove the email of whoever shows it.
+    /// The OIDC token does not prove that the email is the user's.
     #[error("the token does not prove the email")]
-    NotProved,
+    EmailNotProven,
     #[error("the church is suspended")]
     Suspended { church: String },
-    /// The token is unknown, expired, revoked or not ours; which of them is nobody's business.
-    #[error("the token opens nothing")]
+    /// The token is unknown, expired, revoked or foreign; clients do not learn which.
+    #[error("invalid token")]
     Unauthenticated,
-    /// The credential is good, for another church.
-    #[error("the credential does not open that church")]
+    /// The credentials are valid for another church.
+    #[error("the credentials do not open this church")]
     WrongTenant,
-    /// The credential opens several churches, and says of none that it is meant.
-    #[error("the credential opens several churches")]
+    /// The credentials open several churches, and the request names none.
+    #[error("the credentials open several churches")]
     ChooseTenant(Vec<Choice>),
-    /// None of the outside issuer's keys is known, and it does not answer. Worth trying again.
-    #[error("the issuer of the token cannot be reached now")]
+    /// The OIDC issuer's keys cannot be fetched. Transient.
+    #[error("the token issuer is unreachable")]
     IssuerUnavailable,
-    /// The tenant's tables are of a later version than this binary knows.
-    #[error("the church's database is of a newer version")]
+    /// The tenant's schema is newer than this binary.
+    #[error("the tenant's schema is newer than this release")]
     TooNew,
-    /// They are of an earlier version, and could not be brought up to date just now.
-    #[error("the church's database is of an older version")]
+    /// The tenant's schema is older, and its upgrade failed.
+    #[error("the tenant's schema upgrade failed")]
     TooOld,
-    #[error("a sealed record could not be opened: it belongs to another secret key")]
+    #[error("cannot unseal: sealed with another secret key")]
     Sealed,
     #[error(transparent)]
     Registry(registry::Error),
     #[error(transparent)]
     Tenant(#[from] tenant::Error),
-    #[error("the session could not be read or written")]
+    #[error("session storage failed")]
     Session(#[from] tower_sessions::session::Error),
 }
 

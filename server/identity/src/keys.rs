@@ -1,79 +1,47 @@
-use crate::{Identity, Result, cache::Cache, identity::BELIEVED};
+//! Signing keys of access tokens.
+
+use crate::{Identity, Result, cached_keys::SigningKey};
 use jsonwebtoken::{DecodingKey, EncodingKey};
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-/// How long the tokens of a key are believed that another has succeeded: as long as they live, and until every
-/// process has heard of its successor.
-const SUCCEEDED: Duration = Duration::from_secs(15 * 60 + 60);
-
-/// How often unknown keys may make this process ask the registry.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// What access tokens are signed with, as far as this process knows.
-pub(crate) struct Keys {
-    known: Cache<(), Arc<Vec<Key>>>,
-    asked: Mutex<Option<Instant>>,
-}
-
-pub(crate) struct Key {
-    pub id: String,
-    pub signs: EncodingKey,
-    pub checks: DecodingKey,
-}
-
-impl Keys {
-    pub fn new() -> Self {
-        Self { known: Cache::new(1, BELIEVED), asked: Mutex::default() }
-    }
-
-    pub fn forget(&self) {
-        self.known.invalidate(&());
-    }
-
-    /// Whether an unknown key is a reason to ask again.
-    fn is_worth_asking(&self) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let worth = asked.is_none_or(|asked| asked.elapsed() > PAUSE);
-        if worth {
-            *asked = Some(Instant::now());
-        }
-        worth
-    }
-}
+/// How long a replaced key stays valid: the lifetime of its tokens, plus time to notify every process.
+const KEY_ROTATION_GRACE: Duration = Duration::from_secs(15 * 60 + 60);
 
 impl Identity {
-    /// A new key signs access tokens from now on. Those signed before stay good for as long as they live.
-    pub async fn renew_token_keys(&self) -> Result<String> {
-        let id = registry::tokens::renew_keys(&self.registry, SUCCEEDED).await?;
+    /// Rotates the signing key of access tokens. Existing tokens stay valid until they expire.
+    pub async fn rotate_signing_key(&self) -> Result<String> {
+        let id = registry::tokens::rotate_signing_key(&self.registry, KEY_ROTATION_GRACE).await?;
         self.keys.forget();
         Ok(id)
     }
 
-    /// The newest first: it signs.
-    pub(crate) async fn token_keys(&self) -> Result<Arc<Vec<Key>>> {
-        self.keys.known.get_or_read(&(), self.read_token_keys()).await
+    /// Returns the valid keys, newest first: the newest signs.
+    pub(crate) async fn signing_keys(&self) -> Result<Arc<Vec<SigningKey>>> {
+        self.keys.cache.get_or_read(&(), self.load_signing_keys()).await
     }
 
-    async fn read_token_keys(&self) -> Result<Arc<Vec<Key>>> {
-        let ids = registry::tokens::keys(&self.registry, SUCCEEDED).await?;
+    async fn load_signing_keys(&self) -> Result<Arc<Vec<SigningKey>>> {
+        let ids = registry::tokens::signing_keys(&self.registry, KEY_ROTATION_GRACE).await?;
         let keys = ids.into_iter().map(|id| {
             let secret = self.secret.token_key(&id);
-            Key { id, signs: EncodingKey::from_secret(&secret), checks: DecodingKey::from_secret(&secret) }
+            SigningKey {
+                id,
+                encoding: EncodingKey::from_secret(&secret),
+                decoding: DecodingKey::from_secret(&secret),
+            }
         });
         Ok(Arc::new(keys.collect()))
     }
 
-    /// The key of this id, which another process may have made a moment ago.
-    pub(crate) async fn token_key(&self, id: &str) -> Result<Option<DecodingKey>> {
-        let find = |keys: Arc<Vec<Key>>| keys.iter().find(|key| key.id == id).map(|key| key.checks.clone());
-        let known = find(self.token_keys().await?);
-        if known.is_some() || !self.keys.is_worth_asking() {
-            return Ok(known);
+    /// Finds a key by id. Reloads if it is unknown: another process may have rotated the key.
+    pub(crate) async fn decoding_key(&self, id: &str) -> Result<Option<DecodingKey>> {
+        let find =
+            |keys: Arc<Vec<SigningKey>>| keys.iter().find(|key| key.id == id).map(|key| key.decoding.clone());
+        let cached = find(self.signing_keys().await?);
+        if cached.is_some() || !self.keys.may_reload() {
+            return Ok(cached);
         }
         self.keys.forget();
-        Ok(find(self.token_keys().await?))
+        Ok(find(self.signing_keys().await?))
     }
 }

@@ -15,7 +15,7 @@ pub struct Passwords {
 }
 
 /// What the password of an unknown email is checked against, so that it takes as long as any other.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash_now("nobody has this password", None));
+static DUMMY_HASH: LazyLock<String> = LazyLock::new(|| hash_now("nobody has this password", None));
 
 impl Passwords {
     pub fn new() -> Self {
@@ -33,7 +33,7 @@ impl Passwords {
     pub async fn verify(&self, password: String, hash: Option<String>) -> bool {
         self.run(move || {
             let known = hash.is_some();
-            let hash = hash.unwrap_or_else(|| NOBODY.clone());
+            let hash = hash.unwrap_or_else(|| DUMMY_HASH.clone());
             let composed = nfc(&password);
             let right = fits(&hash, &composed) || (composed != password && fits(&hash, &password));
             known && right

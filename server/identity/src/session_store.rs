@@ -1,4 +1,4 @@
-use crate::{cache::Cache, seal::hex};
+use crate::{cache::Cache, crypto::hex};
 use registry::{Error as RegistryError, Registry, sessions};
 use ring::digest::{SHA256, digest};
 use std::{sync::Arc, time::Duration};
@@ -9,13 +9,13 @@ use tower_sessions::{
 };
 
 /// The key under which a session says on which day it was used last.
-pub(crate) const SEEN: &str = "seen";
+pub(crate) const SESSION_LAST_DAY: &str = "seen";
 
 /// The key under which a session says who is signed in.
-pub(crate) const WHO: &str = "who";
+pub(crate) const SESSION_USER: &str = "who";
 
 /// And the one under which it says in which epoch of the admin's that was; see `admins.epoch`.
-pub(crate) const EPOCH: &str = "epoch";
+pub(crate) const SESSION_EPOCH: &str = "epoch";
 
 /// Browser sessions: rows in the registry, kept in memory for a while.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ fn is_same(cached: &Record, record: &Record) -> bool {
 fn only_kept_alive(cached: &Record, record: &Record) -> bool {
     let known = |record: &Record| {
         let mut data = record.data.clone();
-        data.remove(SEEN);
+        data.remove(SESSION_LAST_DAY);
         data
     };
     known(cached) == known(record)
@@ -126,7 +126,7 @@ fn digest_of(id: &Id) -> String {
 fn row(record: &Record) -> Result<sessions::Session> {
     Ok(sessions::Session {
         digest: digest_of(&record.id),
-        admin: record.data.get(WHO).and_then(|who| serde_json::from_value(who.clone()).ok()),
+        admin: record.data.get(SESSION_USER).and_then(|who| serde_json::from_value(who.clone()).ok()),
         data: serde_json::to_value(&record.data).map_err(|error| Error::Encode(error.to_string()))?,
         expires_at: chrono::DateTime::from_timestamp(record.expiry_date.unix_timestamp(), 0)
             .unwrap_or_default(),

@@ -1,72 +1,25 @@
 use crate::{
-    Device, Error, Identity, Result,
-    events::in_tenant,
-    identity::Opening,
-    session_store::{EPOCH, WHO},
+    Choice, Device, Error, Identity, Result,
+    identity::PendingSignup,
+    log::record_tenant,
+    session_store::{SESSION_EPOCH, SESSION_USER},
 };
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
-use chrono::{DateTime, Utc};
-use registry::{TenantId, runs, runs::RunStatus, sessions, signups, tenants};
-use serde::{Deserialize, Serialize};
+use chrono::Utc;
+use registry::{TenantId, admin_emails, progress, progress::RunStatus, sessions, signups};
 use std::{net::IpAddr, time::Duration};
-use tenant::{
-    Tenant,
-    admins::{self, Account},
-};
+use tenant::{Tenant, admins};
 use tokio::time::Instant;
 use tower_sessions::Session;
 use uuid::Uuid;
 
 /// A sign-in that fails is answered no sooner than this, whether it had to look into no church or
 /// into several: the time tells nothing about who exists.
-const REFUSAL: Duration = Duration::from_millis(400);
+const MIN_FAILURE_LATENCY: Duration = Duration::from_millis(400);
 
 /// How long after the password somebody may choose. What happens later, such as another password or an admin who was
 /// disabled for a while, is not looked at again.
-const CHOOSING: Duration = Duration::from_secs(10 * 60);
-
-/// A church that an email and password open, with what tells it from another of the same name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choice {
-    pub tenant_id: String,
-    pub church: String,
-    pub town: Option<String>,
-    /// ISO 3166, two letters.
-    pub country: String,
-    /// When it was signed up.
-    pub created_at: DateTime<Utc>,
-    /// What the person is there; see [`tenant::Role::name`].
-    pub role: String,
-    /// It is there, and opens to nobody now.
-    pub is_suspended: bool,
-    pub(crate) admin_id: Uuid,
-}
-
-impl Choice {
-    /// The key under which a session keeps the churches it may choose from, sealed: the registry holds no church data.
-    const KEY: &str = "choices";
-
-    pub(crate) fn new(church: &tenants::Tenant, account: &Account) -> Self {
-        Self {
-            tenant_id: church.id.to_string(),
-            church: church.name.clone(),
-            town: account.town.clone(),
-            country: church.country.clone(),
-            created_at: church.created_at,
-            role: account.role.name().to_owned(),
-            is_suspended: church.status == tenants::Status::Suspended,
-            admin_id: account.id,
-        }
-    }
-
-    /// Only churches that are open can be entered.
-    pub(crate) fn open(&self) -> Result<&Self> {
-        match self.is_suspended {
-            true => Err(Error::Suspended { church: self.church.clone() }),
-            false => Ok(self),
-        }
-    }
-}
+const CHOICE_TTL: Duration = Duration::from_secs(10 * 60);
 
 impl Identity {
     /// Checks an email and password. Opens the church it belongs to; if there are several, the
@@ -80,7 +33,7 @@ impl Identity {
         password: String,
     ) -> Result<Vec<Choice>> {
         let verified = self.verify(address, Some(device), email, password, None).await;
-        let choices = verified.inspect_err(|error| self.log_refused(email, error))?;
+        let choices = verified.inspect_err(|error| self.log_failure(email, error))?;
         for choice in choices.iter().rev() {
             device.remember(&self.secret, email, &choice.tenant_id);
         }
@@ -88,7 +41,7 @@ impl Identity {
             [only] => self.open(session, only).await?,
             _ => {
                 renew(session).await?;
-                let until = Utc::now().timestamp() + CHOOSING.as_secs() as i64;
+                let until = Utc::now().timestamp() + CHOICE_TTL.as_secs() as i64;
                 let kept = serde_json::to_vec(&(until, &choices)).expect("JSON");
                 let sealed = self.secret.seal(Choice::KEY, &kept);
                 session.insert(Choice::KEY, BASE64_STANDARD_NO_PAD.encode(sealed)).await?;
@@ -128,25 +81,25 @@ impl Identity {
     }
 
     /// Whether this browser signed up for that run, and may enter without a password.
-    pub async fn waits_for(&self, session: &Session, run_id: Uuid) -> Result<bool> {
-        let opening = session.get::<Opening>(Opening::KEY).await?;
-        Ok(opening.is_some_and(|opening| opening.run_id == run_id && Utc::now().timestamp() < opening.until))
+    pub async fn has_pending_signup(&self, session: &Session, run_id: Uuid) -> Result<bool> {
+        let pending = session.get::<PendingSignup>(PendingSignup::KEY).await?;
+        Ok(pending.is_some_and(|pending| pending.run_id == run_id && Utc::now().timestamp() < pending.until))
     }
 
     /// Lets the browser that signed a church up enter it, once it is open.
-    pub async fn enter_opened(&self, session: &Session, device: &Device, run_id: Uuid) -> Result<bool> {
-        if !self.waits_for(session, run_id).await? {
+    pub async fn enter_after_signup(&self, session: &Session, device: &Device, run_id: Uuid) -> Result<bool> {
+        if !self.has_pending_signup(session, run_id).await? {
             return Ok(false);
         }
-        let run = runs::progress(&self.registry, run_id).await?;
+        let run = progress::find(&self.registry, run_id).await?;
         if run.status != RunStatus::Succeeded {
             return Ok(false);
         }
         let tenant = self.tenant_of(&run.tenant_id).await?;
-        let admin_id = admins::founder(&tenant).await?;
+        let admin_id = admins::find_owner(&tenant).await?;
         self.enter_session(session, &run.tenant_id, admin_id).await?;
-        session.remove::<Opening>(Opening::KEY).await?;
-        signups::end_key(&self.registry, run_id).await?;
+        session.remove::<PendingSignup>(PendingSignup::KEY).await?;
+        signups::expire_key(&self.registry, run_id).await?;
         if let Some(email) = admins::email_of(&tenant, admin_id).await? {
             device.remember(&self.secret, &email, run.tenant_id.as_str());
         }
@@ -163,22 +116,22 @@ impl Identity {
         password: String,
         wanted: Option<&str>,
     ) -> Result<Vec<Choice>> {
-        self.limits.sign_in_from(address)?;
-        let no_sooner = Instant::now() + REFUSAL;
+        self.limits.check_sign_in(address)?;
+        let no_sooner = Instant::now() + MIN_FAILURE_LATENCY;
         let mut choices = Vec::new();
         let mut unavailable = None;
-        let churches = tenants::of_email(&self.registry, email, wanted).await?;
+        let churches = admin_emails::tenants_of(&self.registry, email, wanted).await?;
         let is_known = |id: &TenantId| device.is_some_and(|it| it.knows(&self.secret, email, id.as_str()));
         let (mut churches, others): (Vec<_>, Vec<_>) = churches.into_iter().partition(is_known);
         let mut attempts = Vec::new();
         if let Some(id) = device.and_then(Device::id).filter(|_| !churches.is_empty()) {
-            attempts.push(self.limits.by_device(id, email)?);
+            attempts.push(self.limits.check_device(id, email)?);
         }
         if attempts.is_empty() {
-            attempts.push(self.limits.by_stranger(address, email)?);
+            attempts.push(self.limits.check_unknown_device(address, email)?);
             churches = others;
         } else if !others.is_empty()
-            && let Ok(attempt) = self.limits.by_stranger(address, email)
+            && let Ok(attempt) = self.limits.check_unknown_device(address, email)
         {
             // Otherwise only the churches that the browser knows are looked into.
             attempts.push(attempt);
@@ -190,7 +143,7 @@ impl Identity {
             self.passwords.verify(password, None).await;
         } else {
             for tenant_id in churches {
-                match self.verify_in(&tenant_id, email, password.clone()).await {
+                match self.check_password(&tenant_id, email, password.clone()).await {
                     Ok(choice) => {
                         judged = true;
                         choices.extend(choice);
@@ -220,39 +173,68 @@ impl Identity {
         }
     }
 
-    async fn verify_in(&self, tenant_id: &TenantId, email: &str, password: String) -> Result<Option<Choice>> {
-        let known = self.known(tenant_id).await?;
+    async fn check_password(
+        &self,
+        tenant_id: &TenantId,
+        email: &str,
+        password: String,
+    ) -> Result<Option<Choice>> {
+        let known = self.tenant_record(tenant_id).await?;
         // That a church is suspended is told to those who know its password.
         let tenant = match self.open_tenant(&known).await {
             Err(Error::Suspended { .. }) => self.suspended_tenant(&known).await?,
             open => open?,
         };
-        let account = admins::with_email(&tenant, email).await?;
+        let account = admins::find_account(&tenant, email).await?;
         let hash = account.as_ref().and_then(|account| account.password_hash.clone());
         let right = self.passwords.verify(password, hash).await;
         Ok(account.filter(|_| right).map(|account| Choice::new(&known, &account)))
     }
 
+    /// Logs a failed sign-in. `account` is a keyed digest, which distinguishes attempts at one email from attempts at many.
+    pub(crate) fn log_failure(&self, email: &str, error: &Error) {
+        let reason = match error {
+            Error::WrongCredentials => "wrong-credentials",
+            Error::TooManyAttempts { .. } => "too-many-attempts",
+            Error::Suspended { .. } => "suspended",
+            Error::WrongTenant => "wrong-tenant",
+            // Logged with its cause by the handler.
+            _ => return,
+        };
+        metrics::counter!("vestry_sign_ins_total", "result" => reason).increment(1);
+        let digest = self.secret.digest("sign-in log", email.as_bytes());
+        let account = crate::crypto::hex(&digest[..6]);
+        tracing::info!(reason, account, "sign-in failed");
+    }
+
     async fn open(&self, session: &Session, choice: &Choice) -> Result<()> {
-        let choice = choice.open()?;
+        let choice = require_active(choice)?;
         self.enter_session(session, &choice.tenant_id.parse()?, choice.admin_id).await
     }
 
     async fn enter_session(&self, session: &Session, tenant_id: &TenantId, admin_id: Uuid) -> Result<()> {
-        let inside = self.enter_anew(tenant_id, admin_id).await?.ok_or(Error::WrongCredentials)?;
+        let user = self.enter_uncached(tenant_id, admin_id).await?.ok_or(Error::WrongCredentials)?;
         renew(session).await?;
         session.remove_value(Choice::KEY).await?;
-        session.insert(WHO, (tenant_id.as_str(), admin_id)).await?;
-        session.insert(EPOCH, inside.admin.epoch).await?;
+        session.insert(SESSION_USER, (tenant_id.as_str(), admin_id)).await?;
+        session.insert(SESSION_EPOCH, user.admin.epoch).await?;
         // Here, where a registry that takes no writes can still be answered with a page. The session layer would
         // answer with an empty body.
         session.save().await?;
-        note(inside.tenant, admin_id);
+        record_sign_in(user.tenant, admin_id);
         Ok(())
     }
 }
 
-/// The session gets a new id, so that one planted before is worth nothing.
+/// Fails unless the chosen church is active.
+pub(crate) fn require_active(choice: &Choice) -> Result<&Choice> {
+    match choice.is_suspended {
+        true => Err(Error::Suspended { church: choice.church.clone() }),
+        false => Ok(choice),
+    }
+}
+
+/// Changes the session id, against session fixation.
 pub(crate) async fn renew(session: &Session) -> Result<()> {
     if session.id().is_some() {
         session.cycle_id().await?;
@@ -261,12 +243,12 @@ pub(crate) async fn renew(session: &Session) -> Result<()> {
 }
 
 /// Notes that an admin has signed in, while the answer is on its way.
-pub(crate) fn note(tenant: Tenant, admin_id: Uuid) {
-    in_tenant(tenant.id());
+pub(crate) fn record_sign_in(tenant: Tenant, admin_id: Uuid) {
+    record_tenant(tenant.id());
     metrics::counter!("vestry_sign_ins_total", "result" => "succeeded").increment(1);
     tracing::info!(admin = %admin_id, "signed in");
     tokio::spawn(async move {
-        if let Err(error) = admins::signed_in(&tenant, admin_id).await {
+        if let Err(error) = admins::record_sign_in(&tenant, admin_id).await {
             tracing::warn!(tenant = tenant.id(), error = %registry::chain(&error), "a sign-in was not noted");
         }
     });

@@ -1,12 +1,12 @@
 use crate::{
-    Device, Error, Founder, Identity, Result, events::in_tenant, identity::Opening, seal::equal,
-    sign_in::renew,
+    Device, Error, Identity, Owner, Result, crypto::constant_time_eq, identity::PendingSignup,
+    log::record_tenant, sign_in::renew,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Utc;
 use registry::{
     TenantId,
-    ready::Edition,
+    ready::SchemaRevision,
     signups::{self, Accepted, Idempotency, Signup},
     tenants::Isolation,
 };
@@ -16,7 +16,7 @@ use tower_sessions::Session;
 use uuid::Uuid;
 
 /// How long the browser that signed a church up may enter it without a password, and send its form again.
-const OPENING: Duration = Duration::from_secs(3600);
+const PENDING_SIGNUP_TTL: Duration = Duration::from_secs(3600);
 
 /// How many churches an email may have that nobody has proved to be theirs: anybody may type it.
 const MAX_UNVERIFIED: i64 = 5;
@@ -63,12 +63,15 @@ impl Identity {
     ) -> Result<Accepted> {
         let idempotency_key = match form_key {
             "" => None,
-            key => Some(IdempotencyKey { key: self.checked_form_key(device, key)?, lifetime: OPENING }),
+            key => Some(IdempotencyKey {
+                key: self.checked_form_key(device, key)?,
+                lifetime: PENDING_SIGNUP_TTL,
+            }),
         };
         let accepted = self.accept(Some(address), NewChurch { idempotency_key, ..new }).await?;
         renew(session).await?;
-        let until = Utc::now().timestamp() + OPENING.as_secs() as i64;
-        session.insert(Opening::KEY, Opening { run_id: accepted.run_id, until }).await?;
+        let until = Utc::now().timestamp() + PENDING_SIGNUP_TTL.as_secs() as i64;
+        session.insert(PendingSignup::KEY, PendingSignup { run_id: accepted.run_id, until }).await?;
         session.save().await?;
         Ok(accepted)
     }
@@ -76,7 +79,7 @@ impl Identity {
     /// Accepts a signup of a program. Those of the operator come from no address, and may be many.
     pub async fn accept(&self, address: Option<IpAddr>, new: NewChurch) -> Result<Accepted> {
         if let Some(address) = address {
-            self.limits.sign_up(address)?;
+            self.limits.check_sign_up(address)?;
         }
         let key = new.idempotency_key.as_ref();
         let digest = |purpose, key: &IdempotencyKey| self.secret.digest(purpose, key.key.as_bytes());
@@ -98,18 +101,18 @@ impl Identity {
         ];
         let request =
             self.secret.digest("signup request", &serde_json::to_vec(&request).expect("texts are JSON"));
-        let key_digest = key.map(|key| crate::seal::hex(&digest("signup key", key)));
-        let founder =
-            Founder { first_name: new.first_name, last_name: new.last_name, email: new.email, password_hash };
-        let edition = schema::edition();
+        let key_digest = key.map(|key| crate::crypto::hex(&digest("signup key", key)));
+        let owner =
+            Owner { first_name: new.first_name, last_name: new.last_name, email: new.email, password_hash };
+        let revision = schema::revision();
         let signup = Signup {
             church: &new.church,
             country: &new.country,
             timezone: &new.timezone,
-            email: &founder.email,
+            email: &owner.email,
             isolation,
             region: new.region.as_deref(),
-            edition: Edition { name: &edition, schema_version: schema::version() },
+            revision: SchemaRevision { name: &revision, schema_version: schema::version() },
             idempotency: key.zip(key_digest.as_deref()).map(|(key, digest)| Idempotency {
                 key: digest,
                 request: &request,
@@ -117,12 +120,12 @@ impl Identity {
             }),
             unverified_limit: address.map(|_| MAX_UNVERIFIED),
         };
-        let seal = |tenant_id: &TenantId| founder.seal(&self.secret, tenant_id.as_str());
+        let seal = |tenant_id: &TenantId| owner.seal(&self.secret, tenant_id.as_str());
         let accepted = signups::accept(&self.registry, signup, seal, &*self.inspect).await;
         let result = if accepted.is_ok() { "accepted" } else { "refused" };
         metrics::counter!("vestry_signups_total", "result" => result).increment(1);
         let accepted = accepted?;
-        in_tenant(accepted.tenant_id.as_str());
+        record_tenant(accepted.tenant_id.as_str());
         tracing::info!(run = %accepted.run_id, "signup accepted");
         Ok(accepted)
     }
@@ -133,7 +136,7 @@ impl Identity {
             let (nonce, mac) = key.split_once('.')?;
             let nonce = nonce.parse().ok()?;
             let mac = BASE64_URL_SAFE_NO_PAD.decode(mac).ok()?;
-            equal(&mac, &self.form_mac(device.id()?, nonce)).then(|| format!("form {nonce}"))
+            constant_time_eq(&mac, &self.form_mac(device.id()?, nonce)).then(|| format!("form {nonce}"))
         };
         checked().ok_or(Error::KeyReused)
     }

@@ -1,34 +1,29 @@
-//! Billing jobs: churches whose customer, or subscription, the billing service has still to make.
+//! Billing jobs: tenants that still need a Stripe customer or subscription.
 //!
-//! A job is written when its church has opened, by a worker that bills, and never within a signup: signing
-//! up gains nothing by it, a church that never opens leaves no customer behind, without a key no jobs pile
-//! up, and when a key appears later every church there is gets its job.
+//! The billing worker inserts a job for each active tenant, never the signup itself. So a signup does not depend on
+//! billing, a failed signup leaves no customer, and tenants get their jobs when a key is configured later.
 
-use crate::{
-    Registry, Result, TenantId,
-    runs::{held, interval},
-};
+use crate::{Registry, Result, TenantId, lease::require_lease, pg::interval};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
-/// How a tenant stands with the billing service.
+/// Billing state of a tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum State {
-    /// It is not billed: nothing was made for it, and nothing is going to be.
+pub enum BillingState {
+    /// Not billed.
     None,
-    /// Something has still to be made, now or when the service answers again.
+    /// A job is queued or will be retried.
     Pending,
-    /// The service refuses: somebody has to look.
+    /// Stripe rejects the job; an operator has to act.
     Failing,
-    /// All is made.
+    /// Customer and subscription exist.
     Ready,
 }
 
-impl State {
-    /// For an operator.
+impl BillingState {
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -38,9 +33,9 @@ impl State {
         }
     }
 
-    /// From its customer, and from its job: whether that is failing.
-    pub(crate) fn of(customer: Option<&str>, job: Option<bool>) -> Self {
-        match (customer, job) {
+    /// `failing` is that of the tenant's job, if there is one.
+    pub(crate) fn new(customer: Option<&str>, failing: Option<bool>) -> Self {
+        match (customer, failing) {
             (_, Some(true)) => Self::Failing,
             (_, Some(false)) => Self::Pending,
             (Some(_), None) => Self::Ready,
@@ -49,26 +44,26 @@ impl State {
     }
 }
 
-/// A job that this worker, and nobody else, may work on.
+/// A job that this worker has leased.
 #[derive(Clone, Debug)]
-pub struct Claimed {
+pub struct ClaimedJob {
     pub tenant_id: TenantId,
     pub church: String,
-    /// Of its founder.
+    /// Email of the owner.
     pub email: String,
     pub trial_ends_at: DateTime<Utc>,
-    /// The customer that an earlier attempt has made.
+    /// Customer created by an earlier attempt.
     pub customer: Option<String>,
-    /// This one included.
+    /// Attempts, this one included.
     pub attempts: i32,
-    /// How many errors the service has answered.
+    /// Error responses of Stripe so far.
     pub errors: i32,
-    /// Taken before the claim was sent: the lease lasts at least as long as was asked for from here on.
+    /// Time before the claim was sent: the lease lasts at least its requested duration from then on.
     pub claimed_at: Instant,
     lease: Uuid,
 }
 
-/// Writes a job for every open church that has neither a customer nor a job.
+/// Inserts a job for each active tenant without a customer and a job.
 pub async fn enqueue(registry: &Registry) -> Result<()> {
     sqlx::query!(
         "insert into billing_jobs (tenant_id, email)
@@ -86,8 +81,8 @@ pub async fn enqueue(registry: &Registry) -> Result<()> {
     Ok(())
 }
 
-/// Claims the job that has waited longest, if one is due.
-pub async fn claim(registry: &Registry, lease_for: Duration) -> Result<Option<Claimed>> {
+/// Claims the due job that has waited longest.
+pub async fn claim(registry: &Registry, lease_for: Duration) -> Result<Option<ClaimedJob>> {
     let lease = Uuid::new_v4();
     let claimed_at = Instant::now();
     let row = sqlx::query!(
@@ -114,7 +109,7 @@ pub async fn claim(registry: &Registry, lease_for: Duration) -> Result<Option<Cl
     .fetch_optional(&registry.pool)
     .await?;
     row.map(|row| {
-        Ok(Claimed {
+        Ok(ClaimedJob {
             tenant_id: row.tenant_id.parse()?,
             church: row.name,
             email: row.email,
@@ -129,9 +124,9 @@ pub async fn claim(registry: &Registry, lease_for: Duration) -> Result<Option<Cl
     .transpose()
 }
 
-/// The heartbeat.
-pub async fn renew(registry: &Registry, job: &Claimed, lease_for: Duration) -> Result<()> {
-    held(sqlx::query!(
+/// Extends the lease.
+pub async fn renew(registry: &Registry, job: &ClaimedJob, lease_for: Duration) -> Result<()> {
+    require_lease(sqlx::query!(
         "update billing_jobs set lease_until = now() + $3 where tenant_id = $1 and lease = $2",
         job.tenant_id.as_str(),
         job.lease,
@@ -142,20 +137,20 @@ pub async fn renew(registry: &Registry, job: &Claimed, lease_for: Duration) -> R
 }
 
 #[derive(Clone, Debug)]
-pub struct Subscription {
+pub struct StripeSubscription {
     pub id: String,
     /// `trialing`, `active`, `past_due` …
     pub status: String,
 }
 
-/// All is made: the job is done.
+/// Stores customer and subscription, and deletes the job.
 pub async fn finish(
     registry: &Registry,
-    job: &Claimed,
+    job: &ClaimedJob,
     customer: &str,
-    subscription: Option<&Subscription>,
+    subscription: Option<&StripeSubscription>,
 ) -> Result<()> {
-    held(sqlx::query!(
+    require_lease(sqlx::query!(
         "with done as (
              delete from billing_jobs where tenant_id = $1 and lease = $2 returning tenant_id
          )
@@ -169,33 +164,33 @@ pub async fn finish(
         job.tenant_id.as_str(),
         job.lease,
         customer,
-        subscription.map(|made| made.id.as_str()),
-        subscription.map(|made| made.status.as_str()),
+        subscription.map(|subscription| subscription.id.as_str()),
+        subscription.map(|subscription| subscription.status.as_str()),
     ))
     .execute(&registry.pool)
     .await
 }
 
-/// Why a job is given back.
-pub struct Setback<'a> {
-    /// In words for the operator, without a secret.
+/// Reason to postpone a job.
+pub struct JobFailure<'a> {
+    /// Message for the operator, without secrets.
     pub reason: &'a str,
-    /// Whether it is refused, so that somebody has to look.
-    pub refused: bool,
-    /// Whether the service answered with an error, which it keeps for the idempotency key.
-    pub answered: bool,
-    /// The customer, if that much is made.
+    /// Stripe rejected the call; an operator has to act.
+    pub rejected: bool,
+    /// Stripe answered with an error, which it repeats for the same idempotency key.
+    pub has_response: bool,
+    /// The customer, if it was created.
     pub customer: Option<&'a str>,
 }
 
-/// Gives the job back, to be tried again after a while.
+/// Releases the job and schedules its next attempt after `wait`.
 pub async fn postpone(
     registry: &Registry,
-    job: &Claimed,
+    job: &ClaimedJob,
     wait: Duration,
-    setback: Setback<'_>,
+    failure: JobFailure<'_>,
 ) -> Result<()> {
-    held(sqlx::query!(
+    require_lease(sqlx::query!(
         "with job as (
              update billing_jobs
                 set lease = null, lease_until = null, next_attempt_at = now() + $3,
@@ -210,16 +205,16 @@ pub async fn postpone(
         job.tenant_id.as_str(),
         job.lease,
         interval(wait),
-        setback.reason,
-        setback.refused,
-        i32::from(setback.answered),
-        setback.customer,
+        failure.reason,
+        failure.rejected,
+        i32::from(failure.has_response),
+        failure.customer,
     ))
     .execute(&registry.pool)
     .await
 }
 
-/// Makes every failing job due at once.
+/// Makes all failing jobs due now.
 pub async fn retry_failing(registry: &Registry) -> Result<()> {
     sqlx::query!("update billing_jobs set next_attempt_at = now() where failing and next_attempt_at > now()")
         .execute(&registry.pool)
@@ -227,9 +222,9 @@ pub async fn retry_failing(registry: &Registry) -> Result<()> {
     Ok(())
 }
 
-/// Gives the job back untried, for whoever is next.
-pub async fn release(registry: &Registry, job: &Claimed) -> Result<()> {
-    held(sqlx::query!(
+/// Releases the job without an attempt.
+pub async fn release(registry: &Registry, job: &ClaimedJob) -> Result<()> {
+    require_lease(sqlx::query!(
         "update billing_jobs set lease = null, lease_until = null where tenant_id = $1 and lease = $2",
         job.tenant_id.as_str(),
         job.lease,
@@ -238,7 +233,7 @@ pub async fn release(registry: &Registry, job: &Claimed) -> Result<()> {
     .await
 }
 
-/// How many jobs there are, and when the next one is due.
+/// Number of jobs, and when the next one is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
     pub pending: i64,

@@ -1,21 +1,21 @@
-//! How many there are, for whoever watches the installation.
+//! Counts for metrics.
 
 use crate::{Registry, Result};
 
 #[derive(Clone, Debug)]
 pub struct Counts {
-    /// By status, each of which is there.
+    /// Tenants by status, zero counts included.
     pub tenants: Vec<(String, i64)>,
-    /// Open and suspended tenants by the version of their tables.
+    /// Active and suspended tenants by schema version.
     pub versions: Vec<(i64, i64)>,
-    /// Databases that stand ready, by the name of their server.
+    /// Ready databases by server name.
     pub ready: Vec<(String, i64)>,
-    /// Runs that wait for a worker or are in the hands of one.
+    /// Queued and running provisioning runs.
     pub queued: i64,
     pub processes: i64,
 }
 
-pub async fn of(registry: &Registry) -> Result<Counts> {
+pub async fn load(registry: &Registry) -> Result<Counts> {
     let tenants = sqlx::query!(
         r#"select s.status as "status!", count(t.id) as "count!"
              from unnest('{provisioning,active,suspended,archived,failed}'::text[]) as s (status)

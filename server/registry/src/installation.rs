@@ -1,17 +1,17 @@
-//! What tells this installation from another.
+//! Identity of the installation.
 
 use crate::{Registry, Result};
 use uuid::Uuid;
 
-/// As the first process that served or worked has written it down.
+/// Written by the first process that serves or works.
 #[derive(Clone, Debug)]
 pub struct Installation {
     pub id: Uuid,
-    /// Derived from the secret key.
+    /// Digest of the secret key.
     pub secret_digest: Vec<u8>,
 }
 
-/// `None` before the first start of a release that writes it down.
+/// Returns `None` before the first start of a release that registers it.
 pub async fn find(registry: &Registry) -> Result<Option<Installation>> {
     let row = sqlx::query_as!(Installation, "select id, secret_digest from installation")
         .fetch_optional(&registry.pool)
@@ -19,7 +19,7 @@ pub async fn find(registry: &Registry) -> Result<Option<Installation>> {
     Ok(row)
 }
 
-/// Writes it down unless that was done before; what is written down now.
+/// Registers the installation unless it is registered; returns the stored row.
 pub async fn register(registry: &Registry, secret_digest: &[u8]) -> Result<Installation> {
     sqlx::query!(
         "insert into installation (secret_digest) values ($1) on conflict do nothing",

@@ -3,37 +3,37 @@
 use crate::{Registry, Result};
 use std::time::Duration;
 
-/// A process that was not heard of for so long is taken for dead, when its connections do not show it sooner: a frozen
-/// one still has them.
-pub const PRESUMED_DEAD: Duration = Duration::from_secs(10);
+/// Heartbeat timeout. Closed connections reveal a dead process sooner; a frozen process still has them.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After PostgreSQL has started, processes that live need a moment to connect again.
-const RECONNECT: Duration = Duration::from_secs(5);
+/// Time that processes have to reconnect after PostgreSQL has started.
+const RECONNECT_GRACE: Duration = Duration::from_secs(5);
 
-/// What a process may have.
+/// Connections allotted to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// It may open connections up to this number.
+pub struct Allotment {
+    /// Maximum connections to each server.
     pub limit: usize,
-    /// It still has more than its share, and should tell again when that has changed.
-    pub too_much: bool,
-    /// It has less than its share until others have let go of theirs.
-    pub waits: bool,
-    /// How many processes share the budget.
+    /// More connections are open than `limit`; the process sends another heartbeat soon.
+    pub is_over_limit: bool,
+    /// `limit` is below the fair share until other processes close connections.
+    pub is_waiting: bool,
+    /// Processes that share the budget.
     pub processes: usize,
 }
 
-/// Says that the process lives, and learns how many connections to each server it may have: an equal share of the
-/// budget, but no more than `wanted`, as far as the others have let go of theirs. `keep_to` is told that number before
-/// anybody else is, opens no more from then on, and says how many there are to the server it has most to.
+/// Records a heartbeat and returns the connections allotted to the process: an equal share of the budget, at most
+/// `wanted`, as far as other processes have closed theirs.
 ///
-/// The part of a process is free as soon as all its connections to the registry have closed.
-pub async fn beat(
+/// Calls `apply_limit` with the new limit before the transaction commits. It must stop opening connections above the
+/// limit, and return the open connections to the server with most. A process frees its share when its connections to the
+/// registry close.
+pub async fn heartbeat(
     registry: &Registry,
     wanted: usize,
     budget: usize,
-    keep_to: impl FnOnce(usize) -> usize,
-) -> Result<Part> {
+    apply_limit: impl FnOnce(usize) -> usize,
+) -> Result<Allotment> {
     let mut tx = registry.pool.begin().await?;
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vestry processes', 0))")
         .execute(&mut *tx)
@@ -43,13 +43,13 @@ pub async fn beat(
           where seen_at < now() - make_interval(secs => $1)
              or (marked and id <> $2 and pg_postmaster_start_time() < now() - make_interval(secs => $3)
                  and not exists (select from pg_stat_activity where application_name = 'vestry ' || p.id))",
-        PRESUMED_DEAD.as_secs_f64(),
+        HEARTBEAT_TIMEOUT.as_secs_f64(),
         registry.process,
-        RECONNECT.as_secs_f64(),
+        RECONNECT_GRACE.as_secs_f64(),
     )
     .execute(&mut *tx)
     .await?;
-    let (wanted, budget) = (whole(wanted), whole(budget));
+    let (wanted, budget) = (to_i32(wanted), to_i32(budget));
     sqlx::query!(
         "insert into processes (id, wanted, marked) values ($1, $2, true)
          on conflict (id) do update set wanted = $2, seen_at = now()",
@@ -58,7 +58,7 @@ pub async fn beat(
     )
     .execute(&mut *tx)
     .await?;
-    // Who wants less than an equal share gets that; the rest is shared among the rest.
+    // A process that wants less than an equal share gets what it wants; the others divide the rest.
     let row = sqlx::query!(
         r#"with equal as (select $2::integer / count(*) as share from processes)
            select least($3::integer, case when $3::integer <= equal.share then $3::integer
@@ -76,29 +76,29 @@ pub async fn beat(
     .await?;
     let target = row.share.min(row.left).max(0);
     let limit = target.try_into().unwrap_or(0);
-    let open = keep_to(limit);
-    // What is still open counts until it is closed.
-    let part = target.max(whole(open));
+    let open = apply_limit(limit);
+    // Open connections count until they are closed.
+    let part = target.max(to_i32(open));
     sqlx::query!("update processes set part = $2 where id = $1", registry.process, part)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
     let processes = row.processes.try_into().unwrap_or(0);
-    Ok(Part { limit, too_much: part > target, waits: target < row.share, processes })
+    Ok(Allotment { limit, is_over_limit: part > target, is_waiting: target < row.share, processes })
 }
 
-/// Gives the part back.
+/// Frees the share of this process.
 pub async fn leave(registry: &Registry) -> Result<()> {
     sqlx::query!("delete from processes where id = $1", registry.process).execute(&registry.pool).await?;
     Ok(())
 }
 
-/// How many processes share the budget.
+/// Counts the processes that share the budget.
 pub async fn count(registry: &Registry) -> Result<usize> {
     let processes = sqlx::query_scalar!(r#"select count(*) as "count!" from processes"#);
     Ok(processes.fetch_one(&registry.pool).await?.try_into().unwrap_or(0))
 }
 
-fn whole(number: usize) -> i32 {
+fn to_i32(number: usize) -> i32 {
     number.try_into().unwrap_or(i32::MAX)
 }

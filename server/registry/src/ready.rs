@@ -1,34 +1,34 @@
-//! Databases that wait for a church.
+//! Ready databases: created in advance, so that a signup takes one instead of waiting for a clone.
 
-use crate::{Error, Registry, Result, TenantId, runs::interval, servers::Server};
+use crate::{Registry, Result, TenantId, lease::check_lease, pg::interval, servers::Server};
 use sqlx::PgConnection;
 use std::{pin::Pin, time::Duration};
 use uuid::Uuid;
 
-/// What a ready database is made with.
+/// Migrations that a database was created with.
 #[derive(Clone, Copy, Debug)]
-pub struct Edition<'a> {
+pub struct SchemaRevision<'a> {
     pub name: &'a str,
     pub schema_version: i64,
 }
 
-/// One that is to be made, or to be removed, by whoever was given it.
+/// A ready database that this worker has leased, to create or drop it.
 #[derive(Clone, Debug)]
-pub struct Planned {
+pub struct ClaimedDatabase {
     pub id: TenantId,
     pub server_id: Uuid,
-    /// A tenant has this id: the registry was restored from a dump, or edited. Its database is not ours to drop.
+    /// A tenant has this id, as after restoring the registry from a dump: never drop its database.
     pub is_tenant: bool,
     lease: Uuid,
 }
 
-/// State of a ready database on its server, which the registry only believes to know: a registry restored from a
-/// dump lists databases that have found their church since.
+/// Actual state of a ready database on its server. A registry restored from a dump may list databases that were taken
+/// since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vacancy {
-    /// It is there with its role, and holds no data.
+    /// It exists with its role, and is empty.
     Vacant,
-    /// It holds data: somebody's, whoever it is.
+    /// It holds data.
     Occupied,
     /// The database or its role is missing.
     Missing,
@@ -36,26 +36,26 @@ pub enum Vacancy {
     Unknown,
 }
 
-/// Looks at a ready database on its server.
+/// Returns the [`Vacancy`] of a ready database, given its id and its server's.
 pub type Inspect = dyn Fn(TenantId, Uuid) -> Pin<Box<dyn Future<Output = Vacancy> + Send>> + Send + Sync;
 
-/// Ready databases that one signup looks at before its database is made from the template instead.
+/// Ready databases that a signup inspects before it falls back to a clone.
 const MAX_TRIES: usize = 8;
 
-/// Making or removing one takes a second; nobody else touches it for so long.
+/// Duration of a claim. Creating or dropping a database takes about a second.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Takes one that is ready and, by `inspect`, vacant, on a server that a church of this region may be placed on.
-/// What is occupied or missing is forgotten, and never dropped.
+/// Takes a ready database that `inspect` finds vacant, in the requested region. Deletes the rows of occupied and missing
+/// databases, but never drops a database.
 pub(crate) async fn take(
     tx: &mut PgConnection,
-    edition: Edition<'_>,
+    revision: SchemaRevision<'_>,
     region: Option<&str>,
     inspect: &Inspect,
 ) -> Result<Option<(TenantId, Server)>> {
     let mut skipped = Vec::new();
     for _ in 0..MAX_TRIES {
-        let Some((id, server, is_tenant)) = candidate(tx, edition, region, &skipped).await? else {
+        let Some((id, server, is_tenant)) = candidate(tx, revision, region, &skipped).await? else {
             return Ok(None);
         };
         let vacancy = match is_tenant {
@@ -67,10 +67,10 @@ pub(crate) async fn take(
                 delete(tx, &id).await?;
                 return Ok(Some((id, server)));
             }
-            // The row is kept: the server may only be restarting.
+            // Keeps the row: the server may be restarting.
             Vacancy::Unknown => skipped.push(id.to_string()),
             vacancy => {
-                warn_unfit(&id, vacancy);
+                warn_stale(&id, vacancy);
                 delete(tx, &id).await?;
             }
         }
@@ -80,7 +80,7 @@ pub(crate) async fn take(
 
 async fn candidate(
     tx: &mut PgConnection,
-    edition: Edition<'_>,
+    revision: SchemaRevision<'_>,
     region: Option<&str>,
     skipped: &[String],
 ) -> Result<Option<(TenantId, Server, bool)>> {
@@ -96,7 +96,7 @@ async fn candidate(
           order by s.region = (select p.region from database_servers p where p.name = 'primary') desc, r.ready_at
           limit 1
             for update of r skip locked"#,
-        edition.name,
+        revision.name,
         region,
         skipped,
     )
@@ -115,16 +115,16 @@ async fn delete(tx: &mut PgConnection, id: &TenantId) -> Result<()> {
     Ok(())
 }
 
-fn warn_unfit(id: &TenantId, vacancy: Vacancy) {
+fn warn_stale(id: &TenantId, vacancy: Vacancy) {
     tracing::warn!(
-        database = id.own_name(),
+        database = id.pg_identifier(),
         ?vacancy,
-        "a ready database is not what the registry says and was forgotten, not dropped: vestry doctor tells more"
+        "stale ready database removed from the registry, not dropped; see vestry doctor"
     );
 }
 
-/// Those that stand ready, for a comparison with their servers; and whether a tenant has the id.
-pub async fn standing(registry: &Registry) -> Result<Vec<(TenantId, Uuid, bool)>> {
+/// Lists ready databases: id, server, and whether a tenant has the id.
+pub async fn list(registry: &Registry) -> Result<Vec<(TenantId, Uuid, bool)>> {
     let rows = sqlx::query!(
         r#"select id, server_id, exists (select from tenants t where t.id = ready_databases.id) as "is_tenant!"
              from ready_databases
@@ -135,20 +135,24 @@ pub async fn standing(registry: &Registry) -> Result<Vec<(TenantId, Uuid, bool)>
     rows.into_iter().map(|row| Ok((row.id.parse()?, row.server_id, row.is_tenant))).collect()
 }
 
-/// Forgets one that stands ready in the registry only. Its database, if there is one, is left alone.
-pub async fn forget_unfit(registry: &Registry, id: &TenantId, vacancy: Vacancy) -> Result<()> {
+/// Deletes the row of a stale ready database. Leaves the database alone.
+pub async fn delete_stale(registry: &Registry, id: &TenantId, vacancy: Vacancy) -> Result<()> {
     let done =
         sqlx::query!("delete from ready_databases where id = $1 and ready_at is not null", id.as_str())
             .execute(&registry.pool)
             .await?;
     if done.rows_affected() > 0 {
-        warn_unfit(id, vacancy);
+        warn_stale(id, vacancy);
     }
     Ok(())
 }
 
-/// Plans one more on some open server that has fewer than `depth`, if there is one.
-pub async fn plan(registry: &Registry, edition: Edition<'_>, depth: u32) -> Result<Option<Planned>> {
+/// Inserts and claims a new ready database on an open server with fewer than `depth`.
+pub async fn claim_new(
+    registry: &Registry,
+    revision: SchemaRevision<'_>,
+    depth: u32,
+) -> Result<Option<ClaimedDatabase>> {
     let (id, lease) = (TenantId::generate(), Uuid::new_v4());
     let mut tx = registry.pool.begin().await?;
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vestry ready databases', 0))")
@@ -166,8 +170,8 @@ pub async fn plan(registry: &Registry, edition: Edition<'_>, depth: u32) -> Resu
           limit 1
          returning id, server_id",
         id.as_str(),
-        edition.name,
-        edition.schema_version,
+        revision.name,
+        revision.schema_version,
         interval(LEASE),
         i64::from(depth),
         lease,
@@ -175,30 +179,32 @@ pub async fn plan(registry: &Registry, edition: Edition<'_>, depth: u32) -> Resu
     .fetch_optional(&mut *tx)
     .await?;
     tx.commit().await?;
-    row.map(|row| Ok(Planned { id: row.id.parse()?, server_id: row.server_id, is_tenant: false, lease }))
-        .transpose()
+    row.map(|row| {
+        Ok(ClaimedDatabase { id: row.id.parse()?, server_id: row.server_id, is_tenant: false, lease })
+    })
+    .transpose()
 }
 
-/// It stands: signups may take it. [`Error::LeaseLost`] when another worker has claimed it meanwhile, to remove it.
-pub async fn made(registry: &Registry, planned: &Planned) -> Result<()> {
+/// Marks a database as ready for signups. Fails with [`crate::Error::LeaseLost`] if another worker has claimed it to drop it.
+pub async fn mark_ready(registry: &Registry, claimed: &ClaimedDatabase) -> Result<()> {
     let done = sqlx::query!(
         "update ready_databases set ready_at = now(), lease_until = null, lease = null
           where id = $1 and ready_at is null and lease = $2",
-        planned.id.as_str(),
-        planned.lease,
+        claimed.id.as_str(),
+        claimed.lease,
     )
     .execute(&registry.pool)
     .await?;
-    (done.rows_affected() > 0).then_some(()).ok_or(Error::LeaseLost)
+    check_lease(&done)
 }
 
-/// Claims one that is of no use, to be removed: made with other tables, more than `depth`, on a server
-/// that takes no churches, or left half made by a process that died.
+/// Claims an unwanted database to drop it: of another revision, beyond `depth`, on a draining server, or unfinished by a
+/// dead process.
 pub async fn claim_unwanted(
     registry: &Registry,
-    edition: Edition<'_>,
+    revision: SchemaRevision<'_>,
     depth: u32,
-) -> Result<Option<Planned>> {
+) -> Result<Option<ClaimedDatabase>> {
     let lease = Uuid::new_v4();
     let row = sqlx::query!(
         r#"update ready_databases
@@ -216,7 +222,7 @@ pub async fn claim_unwanted(
                          for update of r skip locked)
          returning id, server_id,
                    exists (select from tenants t where t.id = ready_databases.id) as "is_tenant!""#,
-        edition.name,
+        revision.name,
         interval(LEASE),
         i64::from(depth),
         lease,
@@ -224,30 +230,30 @@ pub async fn claim_unwanted(
     .fetch_optional(&registry.pool)
     .await?;
     row.map(|row| {
-        Ok(Planned { id: row.id.parse()?, server_id: row.server_id, is_tenant: row.is_tenant, lease })
+        Ok(ClaimedDatabase { id: row.id.parse()?, server_id: row.server_id, is_tenant: row.is_tenant, lease })
     })
     .transpose()
 }
 
-/// Extends the claim, right before what cannot be undone.
-pub async fn renew(registry: &Registry, planned: &Planned) -> Result<()> {
+/// Extends the claim, before an irreversible action.
+pub async fn renew(registry: &Registry, claimed: &ClaimedDatabase) -> Result<()> {
     let done = sqlx::query!(
         "update ready_databases set lease_until = now() + $3 where id = $1 and lease = $2 and ready_at is null",
-        planned.id.as_str(),
-        planned.lease,
+        claimed.id.as_str(),
+        claimed.lease,
         interval(LEASE),
     )
     .execute(&registry.pool)
     .await?;
-    (done.rows_affected() > 0).then_some(()).ok_or(Error::LeaseLost)
+    check_lease(&done)
 }
 
-/// Forgets one whose database and role are gone, or are not ours to drop.
-pub async fn forget(registry: &Registry, planned: &Planned) -> Result<()> {
+/// Deletes the row once the database and role are dropped, or belong to a tenant.
+pub async fn delete_claimed(registry: &Registry, claimed: &ClaimedDatabase) -> Result<()> {
     sqlx::query!(
         "delete from ready_databases where id = $1 and ready_at is null and lease = $2",
-        planned.id.as_str(),
-        planned.lease,
+        claimed.id.as_str(),
+        claimed.lease,
     )
     .execute(&registry.pool)
     .await?;

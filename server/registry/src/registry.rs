@@ -9,10 +9,10 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     migrator
 });
 
-/// Version of the tables, beside the one this binary works with.
+/// Schema version of the registry, compared with this binary's migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaState {
-    /// No table is there.
+    /// No tables.
     Missing,
     Older,
     Current,
@@ -23,26 +23,26 @@ pub enum SchemaState {
 pub enum Error {
     #[error("not found in the registry")]
     NotFound,
-    /// Another worker took the run over while this one was not heard of.
-    #[error("the lease on the run was lost")]
+    /// Another worker took over after the lease expired.
+    #[error("the lease was lost")]
     LeaseLost,
-    #[error("another server is known at this address")]
+    #[error("another server has this address")]
     AddressTaken,
-    /// The idempotency key was used for another request, or has ended.
-    #[error("the idempotency key was used before")]
+    /// The idempotency key was used for another request, or has expired.
+    #[error("the idempotency key was used for another request")]
     KeyReused,
-    /// The email has as many churches as it may without being proved.
-    #[error("the email has too many churches without being verified")]
+    /// The email is unverified in too many tenants.
+    #[error("the email is unverified in too many churches")]
     TooManyUnverified,
-    #[error("the registry could not be brought up to date")]
+    #[error("migrating the registry failed")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// No connection was free, or the database is away for now. Worth trying again.
+    /// Pool timeout, or the database is unreachable. Transient.
     #[error("the registry did not answer")]
     Unavailable(#[source] sqlx::Error),
-    /// A standby, or set so by its administrator.
-    #[error("the registry's database is read-only for now")]
+    /// A standby, or read-only by configuration.
+    #[error("the registry is read-only")]
     ReadOnly(#[source] sqlx::Error),
-    #[error("a query of the registry failed")]
+    #[error("a registry query failed")]
     Database(#[source] sqlx::Error),
 }
 
@@ -50,15 +50,15 @@ const READ_ONLY_TRANSACTION: &str = "25006";
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        let passing = match &error {
+        let is_transient = match &error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
-            // Too many connections, or a server that starts, stops or crashed.
+            // Too many connections; server starting, stopping or crashed.
             sqlx::Error::Database(db) => {
                 db.code().is_some_and(|code| ["53", "57P", "08"].iter().any(|class| code.starts_with(class)))
             }
             _ => false,
         };
-        if passing {
+        if is_transient {
             Self::Unavailable(error)
         } else if error.as_database_error().and_then(|db| db.code()).as_deref() == Some(READ_ONLY_TRANSACTION)
         {
@@ -75,22 +75,22 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug)]
 pub struct Registry {
     pub(crate) pool: PgPool,
-    /// This process, as its connections are marked.
+    /// Id of this process, part of its `application_name`.
     pub(crate) process: Uuid,
 }
 
 impl Registry {
-    /// Connects with at most `connections` connections. The tables are left as they are.
+    /// Connects with at most `connections` connections. Does not migrate.
     pub async fn connect(options: PgConnectOptions, connections: u32) -> Result<Self> {
         let process = Uuid::now_v7();
         let options = options
-            // Other processes see by it whether this one lives.
+            // Shows other processes that this one is alive.
             .application_name(&format!("vestry {process}"))
-            // What a statement says is nobody's business but the database's.
+            // Statements contain personal data.
             .disable_statement_logging()
-            // Each statement is planned once, not anew for its first five times: what is asked for changes little.
+            // Plans each statement once: parameters hardly affect the plans.
             .options([("plan_cache_mode", "force_generic_plan")])
-            // A process that is frozen in a transaction keeps its locks, and all others wait for them, no longer than this.
+            // Bounds how long a frozen process blocks others with its locks.
             .options([("idle_in_transaction_session_timeout", "10s")]);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
@@ -100,19 +100,19 @@ impl Registry {
         Ok(Self { pool, process })
     }
 
-    /// The same for commands that only look: PostgreSQL refuses every write.
+    /// Connects for read-only commands: PostgreSQL rejects every write.
     pub async fn connect_read_only(options: PgConnectOptions, connections: u32) -> Result<Self> {
         Self::connect(options.options([("default_transaction_read_only", "on")]), connections).await
     }
 
-    /// Brings the tables to the version of this binary; the versions that were missing.
+    /// Applies pending migrations and returns their versions.
     pub async fn migrate(&self) -> Result<Vec<i64>> {
         let before = self.applied().await?;
         MIGRATIONS.run(&self.pool).await.map_err(|error| match error {
             sqlx::migrate::MigrateError::Execute(error) => error.into(),
             error => Error::Migrate(error),
         })?;
-        // No tenant's role may look in. At each start: whoever restores a dump opens the door again.
+        // Denies tenant roles access to the registry. Repeated at each start, because restoring a dump grants it again.
         let revoke = "do $$ begin
                           execute format('revoke connect, temporary on database %I from public', current_database());
                       end $$";
@@ -135,23 +135,23 @@ impl Registry {
     }
 
     async fn applied(&self) -> Result<Vec<i64>> {
-        let there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        let exists: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
             .fetch_one(&self.pool)
             .await?;
-        if !there {
+        if !exists {
             return Ok(Vec::new());
         }
         let applied = sqlx::query_scalar("select version from _sqlx_migrations where success");
         Ok(applied.fetch_all(&self.pool).await?)
     }
 
-    /// Whether the registry answers.
+    /// Checks that the registry answers.
     pub async fn ping(&self) -> Result<()> {
         sqlx::query_scalar!("select 1 as one").fetch_one(&self.pool).await?;
         Ok(())
     }
 
-    /// Waits for running requests, then closes.
+    /// Waits for running queries, then closes the pool.
     pub async fn close(&self) {
         self.pool.close().await;
     }

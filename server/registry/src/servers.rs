@@ -1,25 +1,26 @@
+//! Database servers.
+
 use crate::{Error, Registry, Result};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-/// A database server that tenants live on.
+/// A database server that hosts tenants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     pub id: Uuid,
     pub name: String,
     pub region: String,
-    /// A host name, or the folder of a unix socket when it begins with `/`.
+    /// Host name, or the directory of a Unix socket if it begins with `/`.
     pub host: String,
     pub port: u16,
 }
 
-/// The name of the server that holds the registry as well.
+/// Name of the server that also hosts the registry.
 pub const PRIMARY: &str = "primary";
 
-/// Writes the server that also holds the registry down under the name [`PRIMARY`], at its first start. An address
-/// that was written down stays: this process may reach the same server through a tunnel that the churches of other
-/// processes do not have. [`set_address`] changes it.
+/// Registers the registry's own server as [`PRIMARY`], once. Keeps a stored address: this process may connect through a
+/// tunnel that other processes do not have. [`set_address`] changes it.
 pub async fn register_primary(
     registry: &Registry,
     host: &str,
@@ -41,7 +42,7 @@ pub async fn register_primary(
     primary(registry).await?.map(|primary| primary.server).ok_or(Error::NotFound)
 }
 
-/// The server of the registry, as it is written down.
+/// The stored row of the registry's server.
 pub struct Primary {
     pub server: Server,
     pub system_identifier: Option<i64>,
@@ -66,13 +67,13 @@ pub async fn primary(registry: &Registry) -> Result<Option<Primary>> {
     }))
 }
 
-/// PostgreSQL's own number of the cluster that holds the registry; `None` where its administrator does not let us ask.
+/// Returns PostgreSQL's `system_identifier` of the registry's cluster; `None` without permission to read it.
 pub async fn system_identifier(registry: &Registry) -> Result<Option<i64>> {
-    let asked = sqlx::query_scalar!("select system_identifier from pg_control_system()");
-    Ok(asked.fetch_one(&registry.pool).await.unwrap_or_default())
+    let query = sqlx::query_scalar!("select system_identifier from pg_control_system()");
+    Ok(query.fetch_one(&registry.pool).await.unwrap_or_default())
 }
 
-/// The server is reached there from now on. Every process hears of it.
+/// Changes the address of a server. A trigger notifies every process.
 pub async fn set_address(
     registry: &Registry,
     name: &str,
@@ -95,21 +96,21 @@ pub async fn set_address(
     (done.rows_affected() > 0).then_some(()).ok_or(Error::NotFound)
 }
 
-/// A server that is to be added.
+/// A server to add, or to change by name.
 pub struct NewServer<'a> {
     pub name: &'a str,
-    /// `None`: as it is, or else `local`.
+    /// `None` keeps the stored value, or `local` for a new server.
     pub region: Option<&'a str>,
     pub host: &'a str,
     pub port: u16,
-    /// `None`: as it is, or else 5000.
+    /// `None` keeps the stored value, or 5000 for a new server.
     pub max_tenants: Option<i32>,
-    /// How it is administered, encrypted.
-    pub administrator: &'a [u8],
+    /// Sealed URL of the administrator.
+    pub sealed_admin_url: &'a [u8],
 }
 
-/// Adds a server, or changes of one that has this name what is given. One that is being drained stays so. The region
-/// and whether it takes churches, as they are now.
+/// Adds a server, or updates the one with this name. A draining server stays draining. Returns the region and whether
+/// the server is open.
 pub async fn add(registry: &Registry, new: NewServer<'_>) -> Result<(String, bool)> {
     let row = sqlx::query!(
         r#"insert into database_servers (id, name, region, host, port, max_tenants, administrator)
@@ -125,7 +126,7 @@ pub async fn add(registry: &Registry, new: NewServer<'_>) -> Result<(String, boo
         new.host,
         i32::from(new.port),
         new.max_tenants,
-        new.administrator,
+        new.sealed_admin_url,
     )
     .fetch_one(&registry.pool)
     .await
@@ -141,7 +142,7 @@ fn address_taken(error: sqlx::Error) -> Error {
     }
 }
 
-/// The name of the server at an address, if one is known.
+/// Returns the name of the server with this address.
 pub async fn at_address(registry: &Registry, host: &str, port: u16) -> Result<Option<String>> {
     let name = sqlx::query_scalar!(
         "select name from database_servers where host = $1 and port = $2",
@@ -153,8 +154,8 @@ pub async fn at_address(registry: &Registry, host: &str, port: u16) -> Result<Op
     Ok(name)
 }
 
-/// Churches may be placed there again.
-pub async fn undrain(registry: &Registry, name: &str) -> Result<()> {
+/// Opens a drained server for new tenants.
+pub async fn open(registry: &Registry, name: &str) -> Result<()> {
     let done =
         sqlx::query!("update database_servers set state = 'open', updated_at = now() where name = $1", name)
             .execute(&registry.pool)
@@ -162,7 +163,7 @@ pub async fn undrain(registry: &Registry, name: &str) -> Result<()> {
     (done.rows_affected() > 0).then_some(()).ok_or(Error::NotFound)
 }
 
-/// From now on, no church is placed there; those that live there stay.
+/// Stops placing tenants on a server; its tenants stay.
 pub async fn drain(registry: &Registry, name: &str) -> Result<()> {
     let done = sqlx::query!(
         "update database_servers set state = 'draining', updated_at = now() where name = $1",
@@ -173,10 +174,10 @@ pub async fn drain(registry: &Registry, name: &str) -> Result<()> {
     (done.rows_affected() > 0).then_some(()).ok_or(Error::NotFound)
 }
 
-/// A server as an operator sees it.
+/// A server as shown to operators.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Listed {
+pub struct ServerSummary {
     pub id: Uuid,
     pub name: String,
     pub region: String,
@@ -190,9 +191,9 @@ pub struct Listed {
     pub ready_databases: i64,
 }
 
-pub async fn list(registry: &Registry) -> Result<Vec<Listed>> {
+pub async fn list(registry: &Registry) -> Result<Vec<ServerSummary>> {
     let servers = sqlx::query_as!(
-        Listed,
+        ServerSummary,
         r#"select s.id, s.name, s.region, s.host, s.port, s.state, s.unreachable_since, s.max_tenants,
                   (select count(*) from tenants t where t.server_id = s.id) as "tenants!",
                   (select count(*) from ready_databases r where r.server_id = s.id and r.ready_at is not null)
@@ -205,8 +206,8 @@ pub async fn list(registry: &Registry) -> Result<Vec<Listed>> {
     Ok(servers)
 }
 
-/// All servers, and how each is administered.
-pub async fn administered(registry: &Registry) -> Result<Vec<(Server, Option<Vec<u8>>)>> {
+/// Lists all servers with the sealed URLs of their administrators.
+pub async fn list_with_admin_urls(registry: &Registry) -> Result<Vec<(Server, Option<Vec<u8>>)>> {
     let rows = sqlx::query!("select id, name, region, host, port, administrator from database_servers")
         .fetch_all(&registry.pool)
         .await?;
@@ -217,7 +218,7 @@ pub async fn administered(registry: &Registry) -> Result<Vec<(Server, Option<Vec
         .collect())
 }
 
-/// The regions in which a church may be placed.
+/// Lists the regions of open servers.
 pub async fn regions(registry: &Registry) -> Result<Vec<String>> {
     let regions = sqlx::query_scalar!(
         "select distinct region from database_servers where state = 'open' order by region"
@@ -227,14 +228,14 @@ pub async fn regions(registry: &Registry) -> Result<Vec<String>> {
     Ok(regions)
 }
 
-/// Notes whether a server was reached. Said only when it changes.
-pub async fn note_reached(registry: &Registry, id: Uuid, reached: bool) -> Result<()> {
+/// Records whether a server is reachable; writes only on a change.
+pub async fn set_reachable(registry: &Registry, id: Uuid, reachable: bool) -> Result<()> {
     sqlx::query!(
         "update database_servers
             set unreachable_since = case when $2 then null else now() end
           where id = $1 and (unreachable_since is null) <> $2",
         id,
-        reached,
+        reachable,
     )
     .execute(&registry.pool)
     .await?;

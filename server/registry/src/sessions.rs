@@ -1,4 +1,4 @@
-//! Rows of browser sessions. What is in one is the business of `identity`.
+//! Rows of browser sessions; `identity` defines their content.
 
 use crate::{Registry, Result};
 use chrono::{DateTime, Utc};
@@ -6,15 +6,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub struct Session {
-    /// Digest of the id that the browser holds.
+    /// Digest of the session id in the browser's cookie.
     pub digest: String,
-    /// Who is signed in, if somebody is.
+    /// Tenant and admin that are signed in.
     pub admin: Option<(String, Uuid)>,
     pub data: Value,
     pub expires_at: DateTime<Utc>,
 }
 
-/// Writes a session down under an id that is not in use; false when it is.
+/// Inserts a session; returns false if the id is in use.
 pub async fn create(registry: &Registry, session: &Session) -> Result<bool> {
     let (tenant_id, admin_id) = session.admin.clone().unzip();
     let done = sqlx::query!(
@@ -32,7 +32,7 @@ pub async fn create(registry: &Registry, session: &Session) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// Overwrites a session; false when it was ended meanwhile, and it stays so.
+/// Updates a session; returns false if it was deleted.
 pub async fn save(registry: &Registry, session: &Session) -> Result<bool> {
     let (tenant_id, admin_id) = session.admin.clone().unzip();
     let done = sqlx::query!(
@@ -61,8 +61,7 @@ pub async fn delete(registry: &Registry, digest: &str) -> Result<()> {
     Ok(())
 }
 
-/// Ends all that one admin has signed in to, browsers and programs, in every process. Whatever is kept of
-/// the admin is stale.
+/// Deletes all sessions and token families of an admin, and notifies every process.
 pub async fn delete_of_admin(registry: &Registry, tenant_id: &str, admin_id: Uuid) -> Result<()> {
     sqlx::query!(
         "with sessions as (delete from sessions where tenant_id = $1 and admin_id = $2),
@@ -76,7 +75,7 @@ pub async fn delete_of_admin(registry: &Registry, tenant_id: &str, admin_id: Uui
     Ok(())
 }
 
-/// Deletes what has expired, and what a process of an earlier version has written down with its id as it is.
+/// Deletes expired sessions, and those that an older release stored with an id in clear text.
 pub async fn delete_expired(registry: &Registry) -> Result<()> {
     sqlx::query!("delete from sessions where expires_at <= now() or id !~ '^[0-9a-f]{64}$'")
         .execute(&registry.pool)

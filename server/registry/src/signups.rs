@@ -1,48 +1,48 @@
-use crate::{Error, Registry, Result, TenantId, ready, runs, runs::interval, tenants::Isolation};
+use crate::{DEDICATED_SCHEMA, Error, Registry, Result, TenantId, pg::interval, ready, tenants::Isolation};
+use rand::seq::IndexedRandom;
 use sqlx::PgConnection;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a new church may try Vestry out.
+/// Length of the free trial.
 const TRIAL_DAYS: i32 = 14;
 
-/// A church that wants an office.
+/// A church that signs up.
 pub struct Signup<'a> {
     pub church: &'a str,
     pub country: &'a str,
     pub timezone: &'a str,
     pub email: &'a str,
     pub isolation: Isolation,
-    /// Where its data is to be kept; `None` for wherever there is room.
+    /// Requested region; `None` for any.
     pub region: Option<&'a str>,
-    /// What a database must have been made with to be taken over at once.
-    pub edition: ready::Edition<'a>,
-    /// The same request twice makes one church.
+    /// Schema revision that a ready database must have to be used.
+    pub revision: ready::SchemaRevision<'a>,
+    /// Makes the signup idempotent.
     pub idempotency: Option<Idempotency<'a>>,
-    /// How many churches the email may have without being proved; `None` for any number.
+    /// Maximum number of tenants in which the email is unverified; `None` for no limit.
     pub unverified_limit: Option<i64>,
 }
 
-/// A request that may be repeated.
+/// Idempotency of a signup.
 pub struct Idempotency<'a> {
-    /// Digest of its key, in hexadecimal.
+    /// Hex digest of the Idempotency-Key.
     pub key: &'a str,
-    /// Digest of what was sent.
+    /// Digest of the request.
     pub request: &'a [u8],
-    /// For how long a repetition is answered like the first request.
+    /// How long a repeated request returns the first response.
     pub lifetime: Duration,
 }
 
 pub struct Accepted {
     pub tenant_id: TenantId,
     pub run_id: Uuid,
-    /// False when the key had been used before.
-    pub fresh: bool,
+    /// False if this is a repetition.
+    pub is_new: bool,
 }
 
-/// Writes down the tenant, the claim of its email and the run, all or nothing. A worker does the rest.
-/// A database that stands ready, and is vacant by `inspect`, is taken over with it. `seal` encrypts the first admin
-/// for the tenant; only the worker that provisions it opens that.
+/// Inserts the tenant, its owner's email and the run in one transaction; a worker does the rest. Takes a ready database
+/// if `inspect` finds one vacant. `seal` encrypts the owner; only the provisioning worker opens it.
 pub async fn accept(
     registry: &Registry,
     signup: Signup<'_>,
@@ -58,12 +58,12 @@ pub async fn accept(
     if let Some(limit) = signup.unverified_limit {
         limit_unverified(&mut tx, signup.email, limit).await?;
     }
-    let taken = match signup.isolation {
-        Isolation::Database => ready::take(&mut tx, signup.edition, signup.region, inspect).await?,
+    let ready = match signup.isolation {
+        Isolation::Database => ready::take(&mut tx, signup.revision, signup.region, inspect).await?,
         Isolation::Schema => None,
     };
-    let schema_version = taken.is_some().then_some(signup.edition.schema_version);
-    let (tenant_id, server) = taken.unzip();
+    let schema_version = ready.is_some().then_some(signup.revision.schema_version);
+    let (tenant_id, server) = ready.unzip();
     let tenant_id = tenant_id.unwrap_or_else(TenantId::generate);
     let run_id = Uuid::now_v7();
     sqlx::query!(
@@ -83,26 +83,26 @@ pub async fn accept(
         TRIAL_DAYS,
         signup.email,
         run_id,
-        runs::new_reference(),
+        new_reference(),
         seal(&tenant_id),
         signup.idempotency.as_ref().map(|idempotency| idempotency.key),
         signup.isolation.name(),
         signup.region,
         server.as_ref().map(|server| server.id),
-        server.is_some().then(|| tenant_id.own_name()),
-        server.is_some().then_some(OWN_SCHEMA),
+        server.is_some().then(|| tenant_id.pg_identifier()),
+        server.is_some().then_some(DEDICATED_SCHEMA),
         schema_version,
         signup.idempotency.as_ref().map(|idempotency| idempotency.request),
     )
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(Accepted { tenant_id, run_id, fresh: true })
+    Ok(Accepted { tenant_id, run_id, is_new: true })
 }
 
-/// What an earlier request under the same key has made.
+/// Returns the result of an earlier request with the same key.
 async fn earlier(tx: &mut PgConnection, idempotency: &Idempotency<'_>) -> Result<Option<Accepted>> {
-    // Two requests with one key at the same moment: the second waits here for the first.
+    // Serialises concurrent requests with one key.
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('signup ' || $1, 0))", idempotency.key)
         .execute(&mut *tx)
         .await?;
@@ -119,14 +119,14 @@ async fn earlier(tx: &mut PgConnection, idempotency: &Idempotency<'_>) -> Result
     match run {
         None => Ok(None),
         Some(run) if run.same => {
-            Ok(Some(Accepted { tenant_id: run.tenant_id.parse()?, run_id: run.id, fresh: false }))
+            Ok(Some(Accepted { tenant_id: run.tenant_id.parse()?, run_id: run.id, is_new: false }))
         }
         Some(_) => Err(Error::KeyReused),
     }
 }
 
 async fn limit_unverified(tx: &mut PgConnection, email: &str, limit: i64) -> Result<()> {
-    // Signups with one email are counted one after the other.
+    // Serialises concurrent signups with one email.
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('email ' || lower($1), 0))", email)
         .execute(&mut *tx)
         .await?;
@@ -139,15 +139,15 @@ async fn limit_unverified(tx: &mut PgConnection, email: &str, limit: i64) -> Res
     if churches < limit { Ok(()) } else { Err(Error::TooManyUnverified) }
 }
 
-/// The signup's key is of no use any more: somebody has entered the church.
-pub async fn end_key(registry: &Registry, run_id: Uuid) -> Result<()> {
+/// Expires the idempotency key of a signup, once the owner has entered the church.
+pub async fn expire_key(registry: &Registry, run_id: Uuid) -> Result<()> {
     sqlx::query!("update provisioning_runs set request = null where id = $1", run_id)
         .execute(&registry.pool)
         .await?;
     Ok(())
 }
 
-/// Forgets keys that a process of an earlier version has written down as they are.
+/// Deletes keys that an older release stored in clear text.
 pub async fn sweep(registry: &Registry) -> Result<()> {
     sqlx::query!(
         "update provisioning_runs set idempotency_key = null where idempotency_key !~ '^[0-9a-f]{64}$'"
@@ -157,5 +157,11 @@ pub async fn sweep(registry: &Registry) -> Result<()> {
     Ok(())
 }
 
-/// The schema of a tenant that has a database of its own.
-pub const OWN_SCHEMA: &str = "church";
+/// Generates a reference such as `K7P-2QX`, without characters that look alike.
+fn new_reference() -> String {
+    const UNAMBIGUOUS: &[u8] = b"23456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let mut rng = rand::rng();
+    let mut group =
+        || (0..3).map(|_| char::from(*UNAMBIGUOUS.choose(&mut rng).unwrap_or(&b'2'))).collect::<String>();
+    format!("{}-{}", group(), group())
+}

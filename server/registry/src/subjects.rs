@@ -1,8 +1,8 @@
-//! Who somebody is at an outside issuer of tokens, by the email that the issuer has verified.
+//! OIDC subjects and the emails that the issuer has verified for them.
 
 use crate::{Registry, Result};
 
-/// Links a subject to an email, if an admin somewhere has that email, and to no other from now on.
+/// Links a subject to an email, replacing an earlier link. Deletes the link if no admin has the email.
 pub async fn link(registry: &Registry, issuer: &str, subject: &str, email: &str) -> Result<()> {
     sqlx::query!(
         "with known as (
@@ -24,7 +24,7 @@ pub async fn link(registry: &Registry, issuer: &str, subject: &str, email: &str)
     Ok(())
 }
 
-/// The email a subject is linked to.
+/// Returns the email a subject is linked to.
 pub async fn email_of(registry: &Registry, issuer: &str, subject: &str) -> Result<Option<String>> {
     let email = sqlx::query_scalar!(
         "select email from oidc_subjects where issuer = $1 and subject = $2",

@@ -1,56 +1,57 @@
-//! Programs that sign in: families of refresh tokens, and the keys that access tokens are signed with.
+//! Token families of API clients, and the signing keys of access tokens.
 
-use crate::{Error, Registry, Result, TenantId, runs::interval};
+use crate::{Error, Registry, Result, TenantId, pg::interval};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// One sign-in of a program: who it is.
+/// One sign-in of an API client: a chain of refresh tokens.
 #[derive(Clone, Debug)]
 pub struct Family {
     pub id: Uuid,
     pub tenant_id: TenantId,
     pub admin_id: Uuid,
-    /// How often the admin had been disabled when it began; see `admins.epoch`.
+    /// The admin's epoch at the sign-in; see `admins.epoch`.
     pub epoch: i32,
 }
 
-/// What is kept so that a request repeated under its Idempotency-Key is answered as it was.
-pub struct Kept {
-    /// Digest of the key and of what was asked.
-    pub asked: Vec<u8>,
-    /// The answer, encrypted.
-    pub answer: Vec<u8>,
+/// A response to repeat for the same Idempotency-Key.
+pub struct StoredResponse {
+    /// Digest of the key and the request.
+    pub request: Vec<u8>,
+    /// The response, sealed.
+    pub sealed: Vec<u8>,
 }
 
-/// A refresh token somebody has shown.
-pub struct Shown {
+/// A refresh token presented by a client.
+pub struct PresentedToken {
     pub family: Family,
-    /// Which of the family's tokens it is, from 0.
+    /// Position in the family, from 0.
     pub counter: i32,
-    /// How its one use was answered, when that was asked in the same words.
-    pub answer: Option<Vec<u8>>,
+    /// The stored response, if the token was used by the same request.
+    pub stored_response: Option<Vec<u8>>,
 }
 
-pub enum Rotated {
-    Next,
-    /// It had been used by the same request, which is answered the same.
+/// Result of [`rotate`].
+pub enum Rotation {
+    Rotated,
+    /// The same request used the token before; holds its response.
     Repeated(Vec<u8>),
-    /// It was used a moment ago, and its successor stands: two requests of one program have crossed.
-    Crossed,
-    /// It had been used by somebody else: the family has ended.
+    /// Used moments ago, and its successor is valid: two requests of one client raced.
+    Raced,
+    /// Reused: the family is revoked.
     Reused,
 }
 
-/// Starts a family with its first refresh token. When the same was asked before under the same key,
-/// nothing is started, and the answer from then is returned.
-pub async fn open(
+/// Inserts a family with its first refresh token. For a repeated request, inserts nothing and returns the stored
+/// response.
+pub async fn create(
     registry: &Registry,
     family: &Family,
     digest: &[u8],
-    lives: Duration,
-    kept: Option<Kept>,
+    ttl: Duration,
+    response: Option<StoredResponse>,
 ) -> Result<Option<Vec<u8>>> {
-    let (asked, answer) = kept.map(|kept| (kept.asked, kept.answer)).unzip();
+    let (request, sealed) = response.map(|response| (response.request, response.sealed)).unzip();
     let done = sqlx::query!(
         "with family as (
              insert into token_families (id, tenant_id, admin_id, asked, answer, expires_at, epoch)
@@ -62,39 +63,43 @@ pub async fn open(
         family.id,
         family.tenant_id.as_str(),
         family.admin_id,
-        asked,
-        answer,
-        interval(lives),
+        request,
+        sealed,
+        interval(ttl),
         digest,
         family.epoch,
     )
     .execute(&registry.pool)
     .await?;
-    match asked {
-        Some(asked) if done.rows_affected() == 0 => {
-            Ok(Some(answer_to(registry, &asked).await?.ok_or(Error::NotFound)?))
+    match request {
+        Some(request) if done.rows_affected() == 0 => {
+            Ok(Some(find_response(registry, &request).await?.ok_or(Error::NotFound)?))
         }
         _ => Ok(None),
     }
 }
 
-/// How a sign-in was answered that was asked in these words.
-pub async fn answer_to(registry: &Registry, asked: &[u8]) -> Result<Option<Vec<u8>>> {
-    let answer = sqlx::query_scalar!("select answer from token_families where asked = $1", asked)
+/// Returns the sealed response of an earlier sign-in with this request digest.
+pub async fn find_response(registry: &Registry, request: &[u8]) -> Result<Option<Vec<u8>>> {
+    let response = sqlx::query_scalar!("select answer from token_families where asked = $1", request)
         .fetch_optional(&registry.pool)
         .await?;
-    Ok(answer.flatten())
+    Ok(response.flatten())
 }
 
-/// The family of a refresh token; `None` when it is unknown, or its family has ended.
-pub async fn find(registry: &Registry, digest: &[u8], asked: Option<&[u8]>) -> Result<Option<Shown>> {
+/// Finds a refresh token and its family; `None` if unknown, expired or revoked.
+pub async fn find(
+    registry: &Registry,
+    digest: &[u8],
+    request: Option<&[u8]>,
+) -> Result<Option<PresentedToken>> {
     let row = sqlx::query!(
         "select f.id, f.tenant_id, f.admin_id, f.epoch, t.counter, case when t.asked = $2 then t.answer end as answer
            from refresh_tokens t
            join token_families f on f.id = t.family_id
           where t.digest = $1 and f.expires_at > now()",
         digest,
-        asked,
+        request,
     )
     .fetch_optional(&registry.pool)
     .await?;
@@ -105,43 +110,43 @@ pub async fn find(registry: &Registry, digest: &[u8], asked: Option<&[u8]>) -> R
             admin_id: row.admin_id,
             epoch: row.epoch,
         };
-        Ok(Shown { family, counter: row.counter, answer: row.answer })
+        Ok(PresentedToken { family, counter: row.counter, stored_response: row.answer })
     })
     .transpose()
 }
 
-/// For how long a refresh token that was used is answered with the same successor again. Two windows of one program
-/// refresh at the same moment; whoever has stolen a token gets no further than the program itself.
-const CROSSING: Duration = Duration::from_secs(10);
+/// How long a used refresh token still returns its successor: two windows of one client may refresh at once. A stolen
+/// token gains no more than the client itself has.
+const REUSE_GRACE: Duration = Duration::from_secs(10);
 
-/// Uses a refresh token up and puts the next one in its place, all or nothing.
+/// Replaces a refresh token with its successor, in one transaction.
 pub async fn rotate(
     registry: &Registry,
-    Shown { family, counter, .. }: &Shown,
+    PresentedToken { family, counter, .. }: &PresentedToken,
     digest: &[u8],
     next: &[u8],
-    lives: Duration,
-    kept: Option<&Kept>,
-) -> Result<Rotated> {
-    let asked = kept.map(|kept| kept.asked.as_slice());
+    ttl: Duration,
+    response: Option<&StoredResponse>,
+) -> Result<Rotation> {
+    let request = response.map(|response| response.request.as_slice());
     let mut tx = registry.pool.begin().await?;
     let used = sqlx::query!(
         "update refresh_tokens set used_at = now(), asked = $2, answer = $3 where digest = $1 and used_at is null",
         digest,
-        asked,
-        kept.map(|kept| kept.answer.as_slice()),
+        request,
+        response.map(|response| response.sealed.as_slice()),
     )
     .execute(&mut *tx)
     .await?;
     if used.rows_affected() == 0 {
         tx.rollback().await?;
-        let answer = find(registry, digest, asked).await?.and_then(|shown| shown.answer);
-        return Ok(match answer {
-            Some(answer) => Rotated::Repeated(answer),
-            None if crossed(registry, digest, next).await? => Rotated::Crossed,
+        let stored = find(registry, digest, request).await?.and_then(|token| token.stored_response);
+        return Ok(match stored {
+            Some(response) => Rotation::Repeated(response),
+            None if raced(registry, digest, next).await? => Rotation::Raced,
             None => {
-                end(registry, family.id).await?;
-                Rotated::Reused
+                revoke(registry, family.id).await?;
+                Rotation::Reused
             }
         });
     }
@@ -150,49 +155,49 @@ pub async fn rotate(
          insert into refresh_tokens (digest, family_id, counter) select $2, id, $4 from family",
         family.id,
         next,
-        interval(lives),
+        interval(ttl),
         counter + 1,
     )
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(Rotated::Next)
+    Ok(Rotation::Rotated)
 }
 
-/// Whether a token was used a moment ago, and this is its successor.
-async fn crossed(registry: &Registry, digest: &[u8], next: &[u8]) -> Result<bool> {
-    let crossed = sqlx::query_scalar!(
+/// Returns whether the token was used moments ago and `next` is its successor.
+async fn raced(registry: &Registry, digest: &[u8], next: &[u8]) -> Result<bool> {
+    let raced = sqlx::query_scalar!(
         r#"select exists (select from refresh_tokens used
                             join refresh_tokens next on next.family_id = used.family_id and next.digest = $2
-                           where used.digest = $1 and used.used_at > now() - $3::interval) as "crossed!""#,
+                           where used.digest = $1 and used.used_at > now() - $3::interval) as "raced!""#,
         digest,
         next,
-        interval(CROSSING),
+        interval(REUSE_GRACE),
     )
     .fetch_one(&registry.pool)
     .await?;
-    Ok(crossed)
+    Ok(raced)
 }
 
-/// Whether a family has not ended.
-pub async fn lives(registry: &Registry, family_id: Uuid) -> Result<bool> {
-    let lives = sqlx::query_scalar!(
-        r#"select exists (select from token_families where id = $1 and expires_at > now()) as "lives!""#,
+/// Returns whether a family is neither expired nor revoked.
+pub async fn is_active(registry: &Registry, family_id: Uuid) -> Result<bool> {
+    let is_active = sqlx::query_scalar!(
+        r#"select exists (select from token_families where id = $1 and expires_at > now()) as "is_active!""#,
         family_id,
     )
     .fetch_one(&registry.pool)
     .await?;
-    Ok(lives)
+    Ok(is_active)
 }
 
-/// Ends a family, in every process at once.
-pub async fn end(registry: &Registry, family_id: Uuid) -> Result<()> {
+/// Revokes a family; a trigger notifies every process.
+pub async fn revoke(registry: &Registry, family_id: Uuid) -> Result<()> {
     sqlx::query!("delete from token_families where id = $1", family_id).execute(&registry.pool).await?;
     Ok(())
 }
 
-/// Ends the family of a refresh token, used or not.
-pub async fn end_of(registry: &Registry, digest: &[u8]) -> Result<()> {
+/// Revokes the family of a refresh token, used or not.
+pub async fn revoke_by_token(registry: &Registry, digest: &[u8]) -> Result<()> {
     sqlx::query!(
         "delete from token_families where id = (select family_id from refresh_tokens where digest = $1)",
         digest,
@@ -202,7 +207,7 @@ pub async fn end_of(registry: &Registry, digest: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Forgets what has expired, and answers that nobody will ask for again.
+/// Deletes expired families, and stored responses after a day.
 pub async fn sweep(registry: &Registry) -> Result<()> {
     sqlx::query!(
         "with ended as (delete from token_families where expires_at <= now()),
@@ -216,33 +221,32 @@ pub async fn sweep(registry: &Registry) -> Result<()> {
     Ok(())
 }
 
-/// The keys that access tokens are checked with, the newest first: it signs. One that was succeeded is
-/// believed for so long. The first is made here.
-pub async fn keys(registry: &Registry, believed: Duration) -> Result<Vec<String>> {
-    let keys = known_keys(registry, believed).await?;
+/// Returns the ids of valid signing keys, newest first: the newest signs. A replaced key stays valid for `grace`. Creates
+/// the first key.
+pub async fn signing_keys(registry: &Registry, grace: Duration) -> Result<Vec<String>> {
+    let keys = valid_keys(registry, grace).await?;
     if !keys.is_empty() {
         return Ok(keys);
     }
-    renew_keys(registry, believed).await?;
-    known_keys(registry, believed).await
+    rotate_signing_key(registry, grace).await?;
+    valid_keys(registry, grace).await
 }
 
-async fn known_keys(registry: &Registry, believed: Duration) -> Result<Vec<String>> {
+async fn valid_keys(registry: &Registry, grace: Duration) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar!(
         r#"select id as "id!"
              from (select id, created_at, lead(created_at) over (order by created_at, id) as succeeded_at
                      from token_keys) k
             where succeeded_at is null or succeeded_at > now() - $1::interval
             order by created_at desc, id desc"#,
-        interval(believed),
+        interval(grace),
     )
     .fetch_all(&registry.pool)
     .await?)
 }
 
-/// A new key signs from now on, in every process; its id is returned. Keys that nobody believes any more are
-/// forgotten.
-pub async fn renew_keys(registry: &Registry, believed: Duration) -> Result<String> {
+/// Creates a signing key for all processes and returns its id. Deletes keys whose grace has passed.
+pub async fn rotate_signing_key(registry: &Registry, grace: Duration) -> Result<String> {
     let id = Uuid::new_v4().simple().to_string();
     sqlx::query!(
         "with old as (
@@ -254,7 +258,7 @@ pub async fn renew_keys(registry: &Registry, believed: Duration) -> Result<Strin
          )
          select pg_notify('token_keys_changed', '')",
         id,
-        interval(believed),
+        interval(grace),
     )
     .execute(&registry.pool)
     .await?;

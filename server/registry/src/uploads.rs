@@ -1,21 +1,20 @@
-//! Files that somebody has to look after, sooner or later: so that those which never came, or are of no use any
-//! more, are found without opening every church. What is in them is the business of `tenant`.
+//! Pending cleanup of files: uploads that never arrived and orphans are found without opening every tenant's database.
 
-use crate::{Registry, Result, TenantId, runs::interval};
+use crate::{Registry, Result, TenantId, pg::interval};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A file whose time has come, for whoever claimed it.
+/// A file due for cleanup, claimed by this worker.
 #[derive(Clone, Debug)]
-pub struct Due {
+pub struct ClaimedUpload {
     pub file_id: Uuid,
     pub tenant_id: TenantId,
     lease_until: DateTime<Utc>,
 }
 
-/// From now on, somebody looks after this file, once the time has come.
-pub async fn note(registry: &Registry, tenant_id: &str, file_id: Uuid, after: Duration) -> Result<()> {
+/// Schedules the cleanup of a file after a delay; keeps a later schedule.
+pub async fn schedule(registry: &Registry, tenant_id: &str, file_id: Uuid, after: Duration) -> Result<()> {
     sqlx::query!(
         "insert into uploads (file_id, tenant_id, due_at)
          values ($1, $2, now() + $3)
@@ -29,8 +28,8 @@ pub async fn note(registry: &Registry, tenant_id: &str, file_id: Uuid, after: Du
     Ok(())
 }
 
-/// Claims a file whose time has come. It is claimed anew by somebody when it is not done within `lease`.
-pub async fn claim(registry: &Registry, lease: Duration) -> Result<Option<Due>> {
+/// Claims a file due for cleanup. Another worker may claim it once `lease` has passed.
+pub async fn claim(registry: &Registry, lease: Duration) -> Result<Option<ClaimedUpload>> {
     let row = sqlx::query!(
         "update uploads
             set due_at = now() + $1
@@ -45,29 +44,33 @@ pub async fn claim(registry: &Registry, lease: Duration) -> Result<Option<Due>> 
     .fetch_optional(&registry.pool)
     .await?;
     row.map(|row| {
-        Ok(Due { file_id: row.file_id, tenant_id: row.tenant_id.parse()?, lease_until: row.due_at })
+        Ok(ClaimedUpload { file_id: row.file_id, tenant_id: row.tenant_id.parse()?, lease_until: row.due_at })
     })
     .transpose()
 }
 
-/// It is looked after; unless it was noted once more meanwhile.
-pub async fn done(registry: &Registry, due: &Due) -> Result<()> {
-    sqlx::query!("delete from uploads where file_id = $1 and due_at = $2", due.file_id, due.lease_until)
-        .execute(&registry.pool)
-        .await?;
+/// Deletes the schedule, unless the file was scheduled again.
+pub async fn done(registry: &Registry, upload: &ClaimedUpload) -> Result<()> {
+    sqlx::query!(
+        "delete from uploads where file_id = $1 and due_at = $2",
+        upload.file_id,
+        upload.lease_until
+    )
+    .execute(&registry.pool)
+    .await?;
     Ok(())
 }
 
-/// A removed church whose files are to be deleted, for whoever claimed it.
+/// A removed tenant whose files are to be deleted, claimed by this worker.
 #[derive(Clone, Debug)]
 pub struct RemovedTenant {
     pub tenant_id: TenantId,
-    /// Its files were deleted once already.
+    /// The files were deleted once already.
     deleted: bool,
 }
 
-/// Claims a removed church whose files are to be deleted. It is claimed again by somebody when it is not done within
-/// `lease`. A church that is in the registry again, as after restoring a backup, keeps its files.
+/// Claims a removed tenant whose files are to be deleted. Another worker may claim it once `lease` has passed. A tenant
+/// that is in the registry again, as after restoring a backup, keeps its files.
 pub async fn claim_removed(registry: &Registry, lease: Duration) -> Result<Option<RemovedTenant>> {
     let row = sqlx::query!(
         "update removed_tenants
@@ -86,8 +89,8 @@ pub async fn claim_removed(registry: &Registry, lease: Duration) -> Result<Optio
     row.map(|row| Ok(RemovedTenant { tenant_id: row.tenant_id.parse()?, deleted: row.deleted })).transpose()
 }
 
-/// The church's files are deleted. They are deleted once more after `again`.
-pub async fn removed_done(registry: &Registry, removed: &RemovedTenant, again: Duration) -> Result<()> {
+/// Records that the tenant's files are deleted. The first time, schedules a second deletion after `again`.
+pub async fn finish_removed(registry: &Registry, removed: &RemovedTenant, again: Duration) -> Result<()> {
     let id = removed.tenant_id.as_str();
     if removed.deleted {
         sqlx::query!("delete from removed_tenants where tenant_id = $1 and deleted", id)

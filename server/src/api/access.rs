@@ -55,7 +55,7 @@ pub async fn operator(
         return Err(Problem::new(StatusCode::FORBIDDEN, "no-operator", title)
             .detail("Set VESTRY_OPERATOR_TOKEN, and send it as a bearer token."));
     };
-    if !operator::shows(request.headers(), token) {
+    if !operator::is_operator(request.headers(), token) {
         return Err(Problem::unauthenticated());
     }
     Ok(next.run(request).await)

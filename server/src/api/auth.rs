@@ -21,7 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{DateTime, Utc};
-use identity::{ACCESS, IdempotencyKey, LoggedIn, Login, NewChurch, SignedIn};
+use identity::{ACCESS_TOKEN_TTL, IdempotencyKey, Login, NewChurch, SignedIn};
 use registry::{Registry, servers, signups::Accepted};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -186,14 +186,14 @@ pub struct Session {
     expires_in: u64,
 }
 
-impl From<LoggedIn> for Session {
-    fn from(logged_in: LoggedIn) -> Self {
+impl From<Login> for Session {
+    fn from(logged_in: Login) -> Self {
         Self {
             me: Me::of(&logged_in.signed_in),
             access_token: logged_in.tokens.access,
             refresh_token: logged_in.tokens.refresh,
             token_type: "Bearer",
-            expires_in: ACCESS.as_secs(),
+            expires_in: ACCESS_TOKEN_TTL.as_secs(),
         }
     }
 }
@@ -220,14 +220,14 @@ pub async fn login(
     if !errors.is_empty() {
         return Err(errors.into());
     }
-    let login = Login {
+    let credentials = identity::Credentials {
         email: email_key(&form.email),
         password: form.password,
         tenant_id: credentials.tenant_id,
         id_token: credentials.id_token,
         idempotency_key: key(&headers)?,
     };
-    Ok(Json(state.identity.log_in(address, login).await?.into()))
+    Ok(Json(state.identity.log_in(address, credentials).await?.into()))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -287,7 +287,7 @@ pub struct Admin {
     email: String,
     first_name: String,
     last_name: String,
-    /// owner, admin or member (of the staff, who looks and changes nothing).
+    /// owner, admin or viewer (read-only).
     #[schema(example = "owner")]
     role: &'static str,
 }

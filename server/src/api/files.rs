@@ -82,9 +82,9 @@ impl From<File> for Listed {
         Self {
             expires_at: files::expires_at(&file),
             file_id: file.id,
-            name: file.promise.name,
-            content_type: file.promise.content_type,
-            size: file.promise.size,
+            name: file.spec.name,
+            content_type: file.spec.content_type,
+            size: file.spec.size,
             created_at: file.created_at,
             stored_at: file.stored_at,
             is_picture: file.is_picture,
@@ -216,7 +216,7 @@ impl From<files::Error> for Problem {
             files::Error::NotUploaded => {
                 let title = "The file was not uploaded yet";
                 Self::new(StatusCode::CONFLICT, "not-uploaded", title)
-                    .detail("Send it to its uploadUrl first, or promise it anew when that has expired.")
+                    .detail("Send it to its uploadUrl first, or spec it anew when that has expired.")
             }
             files::Error::InUse => {
                 Self::new(StatusCode::CONFLICT, "in-use", "The file is the picture of a member or branch")

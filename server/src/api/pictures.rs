@@ -2,7 +2,7 @@
 
 use super::problem::Problem;
 use crate::files::{Error, Files, Result};
-use tenant::{Editor, Tenant, photos::Change};
+use tenant::{Editor, Tenant, pictures::PictureUpdate};
 use uuid::Uuid;
 
 const NOT_THERE: &str = "There is no such file here. Use the fileId of a file that you have uploaded.";
@@ -38,23 +38,23 @@ impl Wanted {
         tenant: &Tenant,
         editor: &Editor,
         now: Option<Uuid>,
-        change: impl Fn(Change) -> F,
+        change: impl Fn(PictureUpdate) -> F,
     ) -> Result<()>
     where
         F: Future<Output = tenant::Result<Option<Uuid>>>,
     {
         let Some(file) = self.file.filter(|file| *file != now) else {
-            change(Change::Stays).await?;
+            change(PictureUpdate::Keep).await?;
             return Ok(());
         };
         let new = match file {
             Some(id) => {
-                change(Change::Awaited).await?;
+                change(PictureUpdate::DryRun).await?;
                 Some(files.picture_of(tenant, editor, id).await.map_err(|error| self.explained(error))?)
             }
             None => None,
         };
-        files.put_picture(tenant, now, new, |made| change(Change::Becomes(made))).await
+        files.put_picture(tenant, now, new, |made| change(PictureUpdate::Set(made))).await
     }
 
     /// What is wrong with the file is said at the field.

@@ -78,7 +78,7 @@ pub struct Choice {
     country: String,
     /// When it was signed up.
     created_at: DateTime<Utc>,
-    /// What you are there: owner, admin or member.
+    /// What you are there: owner, admin or viewer.
     #[schema(example = "owner")]
     role: String,
     /// It cannot be opened now.
@@ -295,7 +295,7 @@ impl From<identity::Error> for Problem {
             }
             identity::Error::KeyReused => Self::key_reused(),
             identity::Error::TooManyUnverified => Self::invalid("email", TOO_MANY_CHURCHES),
-            identity::Error::NotProved => Self::invalid(
+            identity::Error::EmailNotProven => Self::invalid(
                 "idToken",
                 "This is no token of the issuer that proves the email you sign in with.",
             ),

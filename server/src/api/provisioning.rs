@@ -2,7 +2,7 @@ use super::{extract::Id, problem::Problem};
 use crate::{address::Client, events, state::AppState};
 use app::answer::Failure;
 use axum::{Extension, Json, extract::State, response::Response};
-use registry::runs::{self, RunStatus, StepState};
+use registry::progress::{self, RunStatus, StepState};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -36,8 +36,8 @@ pub struct Step {
     error: Option<String>,
 }
 
-impl From<runs::Progress> for Progress {
-    fn from(run: runs::Progress) -> Self {
+impl From<progress::Progress> for Progress {
+    fn from(run: progress::Progress) -> Self {
         let steps = run.steps.into_iter().map(|step| Step {
             name: step.step.name(),
             status: match step.state {
@@ -73,7 +73,7 @@ impl From<runs::Progress> for Progress {
     responses((status = 200, description = "How it stands now", body = Progress))
 )]
 pub async fn progress(State(state): State<AppState>, Id(run_id): Id) -> Result<Json<Progress>, Problem> {
-    Ok(Json(runs::progress(&state.registry, run_id).await?.into()))
+    Ok(Json(progress::find(&state.registry, run_id).await?.into()))
 }
 
 /// The same as it changes, until it is over
@@ -89,7 +89,7 @@ pub async fn events(
     Extension(client): Extension<Client>,
     Id(run_id): Id,
 ) -> Result<Response, Problem> {
-    events::of::<Progress>(state, client, run_id).await.map_err(|error| match error {
+    events::progress_stream::<Progress>(state, client, run_id).await.map_err(|error| match error {
         events::Error::Registry(error) => error.into(),
         events::Error::TooMany { retry_after } => Failure::TooManyAttempts { retry_after }.into(),
     })

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use identity::SignedIn;
-use tenant::repeats::{self, Answer};
+use tenant::idempotency::{self, StoredResponse};
 
 /// Marks an answer that is no good later, like an address that expires: repeated, the request makes nothing new, and is
 /// answered by what is true then.
@@ -27,19 +27,20 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
     }
     let (mut parts, body) = request.into_parts();
     let bytes = body::read(body, BODY).await.map_err(Problem::of)?;
-    let digest = repeats::digest(&[parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes]);
+    let digest =
+        idempotency::digest(&[parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes]);
     let viewer = office.admin.viewer();
-    let repeat = repeats::begin(&office.tenant, viewer, &key, &digest).await?;
+    let repeat = idempotency::begin(&office.tenant, viewer, &key, &digest).await?;
     if !repeat.is_same {
         return Err(Problem::key_reused());
     }
-    if let Some(answer) = repeat.answer {
+    if let Some(answer) = repeat.response {
         return Ok(as_before(answer));
     }
     parts.extensions.insert(NewId(repeat.record_id));
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
     if !response.status().is_success() {
-        repeats::forget(&office.tenant, viewer, &key).await?;
+        idempotency::release(&office.tenant, viewer, &key).await?;
         return Ok(response);
     }
     if response.extensions().get::<AnsweredAnew>().is_some() {
@@ -50,13 +51,13 @@ pub async fn answer_the_same(request: Request, next: Next) -> Result<Response, P
     let text = |header: HeaderName| {
         parts.headers.get(header).and_then(|value| value.to_str().ok()).map(str::to_owned)
     };
-    let answer = Answer {
+    let answer = StoredResponse {
         status: parts.status.as_u16() as i16,
         body: String::from_utf8_lossy(&bytes).into_owned(),
         location: text(name::LOCATION),
         etag: text(name::ETAG),
     };
-    repeats::keep(&office.tenant, viewer, &key, &answer).await?;
+    idempotency::store(&office.tenant, viewer, &key, &answer).await?;
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
 
@@ -70,7 +71,7 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::malformed(wrong))
 }
 
-fn as_before(answer: Answer) -> Response {
+fn as_before(answer: StoredResponse) -> Response {
     let status = StatusCode::from_u16(answer.status as u16).unwrap_or(StatusCode::OK);
     let mut response = (status, answer.body).into_response();
     let headers = response.headers_mut();

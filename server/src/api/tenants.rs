@@ -8,7 +8,10 @@ use crate::state::AppState;
 use axum::{extract::State, http::HeaderMap, response::Response};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use registry::tenants::{self, Isolation, Listed};
+use registry::{
+    tenant_list::{self, TenantSummary},
+    tenants::Isolation,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -31,8 +34,8 @@ pub struct Tenant {
     trial_ends_at: DateTime<Utc>,
 }
 
-impl From<Listed> for Tenant {
-    fn from(listed: Listed) -> Self {
+impl From<TenantSummary> for Tenant {
+    fn from(listed: TenantSummary) -> Self {
         Self {
             id: listed.id,
             name: listed.name,
@@ -83,7 +86,7 @@ pub async fn list(
     let wrong = || Problem::invalid("cursor", "Use a nextCursor as it was given.");
     let after = asked.cursor.map(|cursor| place_of(&cursor).ok_or_else(wrong)).transpose()?;
     let status = asked.status.as_deref();
-    let mut rows = tenants::list_after(&state.registry, status, after, limit as i64 + 1).await?;
+    let mut rows = tenant_list::list_after(&state.registry, status, after, limit as i64 + 1).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = rows.last().filter(|_| more).map(|last| {

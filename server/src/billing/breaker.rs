@@ -11,11 +11,10 @@ use std::{
     time::Duration,
 };
 
-/// So many failures in a row, and no call is made for a while. Then one is let through: if that fails as
-/// well, the while begins anew.
-const FAILURES: u32 = 5;
+/// Consecutive failures that open the breaker. After the pause it admits one call; a failure reopens it.
+const MAX_FAILURES: u32 = 5;
 
-/// Stands between the worker and a service that does not answer.
+/// Circuit breaker for calls to Stripe.
 #[derive(Clone)]
 pub struct Breaker {
     machine: StateMachine<ConsecutiveFailures<Constant>, Gauge>,
@@ -23,53 +22,54 @@ pub struct Breaker {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// Calls are made.
+pub enum BreakerState {
+    /// Calls pass.
     Closed,
-    /// One call is made, to see.
+    /// One probe call passes.
     HalfOpen,
-    /// No call is made.
+    /// No call passes.
     Open,
 }
 
 impl Breaker {
     pub fn new(pause: Duration) -> Self {
         let gauge = Gauge::default();
-        let policy = failure_policy::consecutive_failures(FAILURES, backoff::constant(pause));
+        let policy = failure_policy::consecutive_failures(MAX_FAILURES, backoff::constant(pause));
         Self { machine: Config::new().failure_policy(policy).instrument(gauge.clone()).build(), gauge }
     }
 
-    pub fn position(&self) -> Position {
+    pub fn state(&self) -> BreakerState {
         match self.gauge.0.load(Ordering::Relaxed) {
-            0 => Position::Closed,
-            1 => Position::HalfOpen,
-            _ => Position::Open,
+            0 => BreakerState::Closed,
+            1 => BreakerState::HalfOpen,
+            _ => BreakerState::Open,
         }
     }
 
-    /// Whether a call may be made. Ask before each, make one at a time, and tell how it went.
+    /// Returns whether a call may be made. Call before each attempt, one at a time, and record the result.
     pub fn permits(&self) -> bool {
         self.machine.is_call_permitted()
     }
 
-    /// The service answered, be it with a refusal.
-    pub fn answered(&self) {
+    /// Records a response, even a rejection.
+    pub fn succeeded(&self) {
         self.machine.on_success();
     }
 
+    /// Records a failure.
     pub fn failed(&self) {
         self.machine.on_error();
     }
 }
 
-/// Where the breaker stands, for `/metrics`: 0 closed, 0.5 half open, 1 open.
+/// State for `/metrics`: 0 closed, 0.5 half open, 1 open.
 #[derive(Clone, Default)]
 struct Gauge(Arc<AtomicU8>);
 
 impl Gauge {
-    fn set(&self, position: Position) {
-        self.0.store(position as u8, Ordering::Relaxed);
-        metrics::gauge!("vestry_stripe_breaker_open").set(f64::from(position as u8) / 2.0);
+    fn set(&self, state: BreakerState) {
+        self.0.store(state as u8, Ordering::Relaxed);
+        metrics::gauge!("vestry_stripe_breaker_open").set(f64::from(state as u8) / 2.0);
     }
 }
 
@@ -77,15 +77,15 @@ impl Instrument for Gauge {
     fn on_call_rejected(&self) {}
 
     fn on_open(&self) {
-        tracing::warn!("Stripe fails again and again: no calls for a while");
-        self.set(Position::Open);
+        tracing::warn!("Stripe keeps failing: circuit breaker opened");
+        self.set(BreakerState::Open);
     }
 
     fn on_half_open(&self) {
-        self.set(Position::HalfOpen);
+        self.set(BreakerState::HalfOpen);
     }
 
     fn on_closed(&self) {
-        self.set(Position::Closed);
+        self.set(BreakerState::Closed);
     }
 }

@@ -1,83 +1,82 @@
-//! Billing: open churches become customers of Stripe, with a trial, whenever Stripe can be reached.
+//! Billing: creates a Stripe customer and a trial subscription for each active tenant.
 //!
-//! None of it is on the way of a signup. A worker finds the churches that have no customer yet, writes a job
-//! for each, and keeps trying: see [`registry::billing`] for the jobs, [`Breaker`] for when Stripe is away.
+//! Signups never wait for it. A worker queues a job for each tenant without a customer and retries: see
+//! [`registry::billing`] for the jobs, [`Breaker`] for outages.
 
 mod breaker;
 mod stripe;
 mod worker;
 
-pub use breaker::{Breaker, Position};
+pub use breaker::{Breaker, BreakerState};
 
 use crate::{Error, config::Config, installation::Installation};
-use registry::billing::{Claimed, Subscription};
+use registry::billing::{ClaimedJob, StripeSubscription};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// The service that churches are billed through. Both calls may be repeated: they find what an earlier attempt
-/// has made, even if nobody heard of it.
+/// The billing service. Both calls are idempotent: they find what an earlier attempt has created.
 pub trait Billing: Send + Sync + 'static {
-    /// Makes a customer of the church.
-    fn customer(&self, church: &Claimed) -> impl Future<Output = Result<String, Failure>> + Send;
+    /// Creates the customer, or finds it.
+    fn customer(&self, job: &ClaimedJob) -> impl Future<Output = Result<String, BillingError>> + Send;
 
-    /// Subscribes the customer, to be billed when the trial is over; `None` where churches are not subscribed.
+    /// Creates the subscription, billed after the trial, or finds it; `None` without STRIPE_PRICE.
     fn subscription(
         &self,
-        church: &Claimed,
+        job: &ClaimedJob,
         customer: &str,
-    ) -> impl Future<Output = Result<Option<Subscription>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Option<StripeSubscription>, BillingError>> + Send;
 }
 
-/// Why a call did not do what was asked.
+/// Error of a call to the billing service.
 #[derive(Debug)]
-pub struct Failure {
-    pub kind: Kind,
-    /// In words for the operator, without secrets and without personal data.
+pub struct BillingError {
+    pub kind: ErrorKind,
+    /// Message for the operator, without secrets and personal data.
     pub reason: String,
-    /// How long the service asks to be left alone.
+    /// `Retry-After` of the response.
     pub retry_after: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// No answer: it may have been done all the same.
-    Unanswered,
-    /// Not now: nothing was done.
+pub enum ErrorKind {
+    /// No response: the call may have succeeded.
+    NoResponse,
+    /// Rate limited or locked: nothing was done.
     Busy,
-    /// Something is wrong over there.
-    Fault,
-    /// What is asked will not be done unless somebody changes something.
-    Refused,
-    /// Nothing at all will be done for this key.
-    KeyRefused,
+    /// Server error.
+    Server,
+    /// Rejected until something is corrected.
+    Rejected,
+    /// The API key is rejected.
+    KeyRejected,
 }
 
-/// The worker, and the breaker between it and Stripe.
+/// A running billing worker.
 pub struct Running {
     pub breaker: Breaker,
     pub worker: JoinHandle<()>,
 }
 
-/// Starts the worker; without a key to Stripe there is nothing for it to do.
+/// Starts the worker; `None` without STRIPE_SECRET_KEY.
 pub fn start(
     config: &Config,
     installation: &Installation,
     stop: &CancellationToken,
 ) -> Result<Option<Running>, Error> {
     let Some(stripe) = stripe::Stripe::new(config)? else {
-        tracing::info!("STRIPE_SECRET_KEY is not set: churches get trials without billing");
+        tracing::info!("STRIPE_SECRET_KEY is not set: trials without billing");
         return Ok(None);
     };
-    let breaker = Breaker::new(config.stripe_patience.pause);
+    let breaker = Breaker::new(config.stripe_timeouts.pause);
     let worker = worker::Worker {
         billing: stripe,
         registry: installation.registry.clone(),
-        changes: installation.changes.subscribe(),
+        notifications: installation.notifications.subscribe(),
         breaker: breaker.clone(),
-        patience: config.stripe_patience,
+        timeouts: config.stripe_timeouts,
         stop: stop.clone(),
-        key_refused: false,
+        key_rejected: false,
     };
     Ok(Some(Running { breaker, worker: tokio::spawn(worker.run()) }))
 }

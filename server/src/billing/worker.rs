@@ -1,170 +1,164 @@
-use super::{Billing, Breaker, Failure, Kind};
-use crate::{config::Patience, lease, quiet::warn_registry};
+use super::{Billing, BillingError, Breaker, ErrorKind};
+use crate::{config::StripeTimeouts, lease, log_limit::warn_registry};
 use chrono::Utc;
 use registry::{
     Registry,
-    billing::{self, Backlog, Claimed, Setback, Subscription},
+    billing::{self, Backlog, ClaimedJob, JobFailure, StripeSubscription},
     chain,
-    changes::{Change, Subscription as Changes},
+    notifications::{Notification, Subscriber},
 };
 use std::time::Duration;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-/// How often is looked for work that nobody announced.
-const LOOK_AROUND: Duration = Duration::from_secs(5);
-/// The longest wait between two attempts, and the usual one where somebody has to look.
-const CEILING: Duration = Duration::from_secs(3600);
-/// The most calls of one attempt: a customer and a subscription, each looked up first.
-const CALLS: u32 = 4;
+/// Poll interval, in case a notification is lost.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Maximum delay between two attempts, and the delay after a rejection.
+const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+/// Maximum calls of one attempt: customer and subscription, each looked up first.
+const MAX_CALLS: u32 = 4;
 
-/// Carries out billing jobs one after another, until told to stop.
+/// Processes billing jobs, one at a time, until `stop`.
 pub struct Worker<B> {
     pub billing: B,
     pub registry: Registry,
-    pub changes: Changes,
+    pub notifications: Subscriber,
     pub breaker: Breaker,
-    pub patience: Patience,
+    pub timeouts: StripeTimeouts,
     pub stop: CancellationToken,
-    /// The operator was told that the key is refused.
-    pub key_refused: bool,
+    /// Whether a rejected key was logged already.
+    pub key_rejected: bool,
 }
 
 impl<B: Billing> Worker<B> {
     pub async fn run(mut self) {
-        // Whoever starts it may just have set right what was refused.
+        // The operator may have corrected the cause before this start.
         if let Err(error) = billing::retry_failing(&self.registry).await {
-            warn_registry(&error, "refused billing is tried again later");
+            warn_registry(&error, "cannot reset failing billing jobs");
         }
         while !self.stop.is_cancelled() {
-            let wait = match self.turn().await {
+            let wait = match self.process_next().await {
                 Ok(None) => continue,
                 Ok(Some(wait)) => wait,
                 Err(error) => {
-                    warn_registry(&error, "billing cannot be worked on");
+                    warn_registry(&error, "cannot process billing jobs");
                     Duration::from_secs(1)
                 }
             };
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                () = announced(&mut self.changes) => {}
+                () = self.notifications.wait_for(|n| matches!(n, Notification::Tenant(_))) => {}
                 () = time::sleep(wait) => {}
             }
         }
     }
 
-    /// Attempts one job, or says how long to wait for one.
-    async fn turn(&mut self) -> registry::Result<Option<Duration>> {
+    /// Attempts one job; without a due job, returns how long to wait.
+    async fn process_next(&mut self) -> registry::Result<Option<Duration>> {
         billing::enqueue(&self.registry).await?;
         let Backlog { pending, failing, next_due } = billing::backlog(&self.registry).await?;
         metrics::gauge!("vestry_billing_jobs", "state" => "pending").set(pending as f64);
         metrics::gauge!("vestry_billing_jobs", "state" => "failing").set(failing as f64);
-        let Some(next_due) = next_due else { return Ok(Some(LOOK_AROUND)) };
+        let Some(next_due) = next_due else { return Ok(Some(POLL_INTERVAL)) };
         if !self.breaker.permits() {
-            return Ok(Some(LOOK_AROUND.min(self.patience.pause)));
+            return Ok(Some(POLL_INTERVAL.min(self.timeouts.pause)));
         }
-        match billing::claim(&self.registry, self.lease()).await? {
+        match billing::claim(&self.registry, self.lease_duration()).await? {
             Some(job) => {
                 if let Err(error) = self.attempt(&job).await {
-                    log_unwritten(&job, &error);
+                    log_write_error(&job, &error);
                 }
                 Ok(None)
             }
             None => {
                 let until_due = (next_due - Utc::now()).to_std().unwrap_or_default();
-                Ok(Some(until_due.clamp(Duration::from_millis(20), LOOK_AROUND)))
+                Ok(Some(until_due.clamp(Duration::from_millis(20), POLL_INTERVAL)))
             }
         }
     }
 
-    /// A little more than an attempt can take.
-    fn lease(&self) -> Duration {
-        self.patience.deadline * (CALLS + 1)
+    /// Returns a lease longer than an attempt can take.
+    fn lease_duration(&self) -> Duration {
+        self.timeouts.deadline * (MAX_CALLS + 1)
     }
 
-    async fn attempt(&mut self, job: &Claimed) -> registry::Result<()> {
-        let renew = || billing::renew(&self.registry, job, self.lease());
-        let held = lease::hold(job.claimed_at, self.lease(), renew, self.make(job));
-        let made = tokio::select! {
+    async fn attempt(&mut self, job: &ClaimedJob) -> registry::Result<()> {
+        let renew = || billing::renew(&self.registry, job, self.lease_duration());
+        let held = lease::hold(job.claimed_at, self.lease_duration(), renew, self.create(job));
+        let created = tokio::select! {
             () = self.stop.cancelled() => return billing::release(&self.registry, job).await,
-            made = held => made.map_err(|lease::Lost| registry::Error::LeaseLost)?,
+            created = held => created.map_err(|lease::Lost| registry::Error::LeaseLost)?,
         };
-        match made {
+        match created {
             Ok((customer, subscription)) => {
-                self.breaker.answered();
-                self.key_refused = false;
+                self.breaker.succeeded();
+                self.key_rejected = false;
                 billing::finish(&self.registry, job, &customer, subscription.as_ref()).await?;
-                tracing::info!(tenant = %job.tenant_id, attempts = job.attempts, "church is billed");
+                tracing::info!(tenant = %job.tenant_id, attempts = job.attempts, "tenant billed");
                 Ok(())
             }
-            Err((customer, failure)) => self.put_off(job, customer.as_deref(), &failure).await,
+            Err((customer, error)) => self.postpone(job, customer.as_deref(), &error).await,
         }
     }
 
-    /// Makes what is missing; a failure comes with the customer, if there is one already.
-    async fn make(&self, job: &Claimed) -> Result<(String, Option<Subscription>), (Option<String>, Failure)> {
+    /// Creates customer and subscription. An error includes the customer, if it exists.
+    async fn create(
+        &self,
+        job: &ClaimedJob,
+    ) -> Result<(String, Option<StripeSubscription>), (Option<String>, BillingError)> {
         let customer = match &job.customer {
             Some(customer) => customer.clone(),
-            None => self.billing.customer(job).await.map_err(|failure| (None, failure))?,
+            None => self.billing.customer(job).await.map_err(|error| (None, error))?,
         };
         match self.billing.subscription(job, &customer).await {
             Ok(subscription) => Ok((customer, subscription)),
-            Err(failure) => Err((Some(customer), failure)),
+            Err(error) => Err((Some(customer), error)),
         }
     }
 
-    async fn put_off(
+    async fn postpone(
         &mut self,
-        job: &Claimed,
+        job: &ClaimedJob,
         customer: Option<&str>,
-        failure: &Failure,
+        error: &BillingError,
     ) -> registry::Result<()> {
-        match failure.kind {
-            Kind::Refused => self.breaker.answered(),
-            Kind::Unanswered | Kind::Busy | Kind::Fault | Kind::KeyRefused => self.breaker.failed(),
+        match error.kind {
+            ErrorKind::Rejected => self.breaker.succeeded(),
+            ErrorKind::NoResponse | ErrorKind::Busy | ErrorKind::Server | ErrorKind::KeyRejected => {
+                self.breaker.failed()
+            }
         }
-        if failure.kind == Kind::KeyRefused && !std::mem::replace(&mut self.key_refused, true) {
-            tracing::error!(reason = %failure.reason, "STRIPE_SECRET_KEY is refused: nobody is billed until it is set right");
+        if error.kind == ErrorKind::KeyRejected && !std::mem::replace(&mut self.key_rejected, true) {
+            tracing::error!(reason = %error.reason, "Stripe rejects STRIPE_SECRET_KEY: billing stops until it is corrected");
         }
-        let refused = matches!(failure.kind, Kind::Refused | Kind::KeyRefused);
-        let wait = if refused { CEILING } else { self.backoff(job.attempts, failure.retry_after) };
-        let setback = Setback {
-            reason: &failure.reason,
-            refused,
-            answered: !matches!(failure.kind, Kind::Unanswered | Kind::Busy),
+        let rejected = matches!(error.kind, ErrorKind::Rejected | ErrorKind::KeyRejected);
+        let wait = if rejected { MAX_BACKOFF } else { self.backoff(job.attempts, error.retry_after) };
+        let job_failure = JobFailure {
+            reason: &error.reason,
+            rejected,
+            has_response: !matches!(error.kind, ErrorKind::NoResponse | ErrorKind::Busy),
             customer,
         };
-        billing::postpone(&self.registry, job, wait, setback).await?;
-        tracing::warn!(tenant = %job.tenant_id, attempts = job.attempts, reason = %failure.reason, "billing has to wait");
+        billing::postpone(&self.registry, job, wait, job_failure).await?;
+        tracing::warn!(tenant = %job.tenant_id, attempts = job.attempts, reason = %error.reason, "billing postponed");
         Ok(())
     }
 
-    /// Twice as long after each attempt, give or take a quarter so that not all jobs come back at once.
-    fn backoff(&self, attempts: i32, asked_for: Option<Duration>) -> Duration {
+    /// Exponential backoff with 25 % jitter.
+    fn backoff(&self, attempts: i32, retry_after: Option<Duration>) -> Duration {
         let doubled = 2_u32.saturating_pow(attempts.clamp(1, 30) as u32 - 1);
-        let wait = self.patience.backoff.saturating_mul(doubled).min(CEILING);
-        wait.mul_f64(rand::random_range(0.75..1.25)).max(asked_for.unwrap_or_default()).min(CEILING)
+        let wait = self.timeouts.backoff.saturating_mul(doubled).min(MAX_BACKOFF);
+        wait.mul_f64(rand::random_range(0.75..1.25)).max(retry_after.unwrap_or_default()).min(MAX_BACKOFF)
     }
 }
 
-/// The job stays as it is, for the worker that has its lease or gets it next.
-fn log_unwritten(job: &Claimed, error: &registry::Error) {
+/// Logs that the result is not stored; the next lease holder repeats the job.
+fn log_write_error(job: &ClaimedJob, error: &registry::Error) {
     let (tenant, attempts) = (&job.tenant_id, job.attempts);
     if matches!(error, registry::Error::LeaseLost) {
         metrics::counter!("vestry_leases_lost_total", "kind" => "billing").increment(1);
-        tracing::warn!(%tenant, attempts, "another worker took the billing job over");
+        tracing::warn!(%tenant, attempts, "another worker took over the billing job");
     } else {
-        tracing::warn!(%tenant, attempts, error = %chain(error), "the result of billing could not be written down");
-    }
-}
-
-/// A church may have opened: its row has changed.
-async fn announced(changes: &mut Changes) {
-    loop {
-        match changes.next().await {
-            Some(Change::Tenant(_) | Change::Unheard) => return,
-            Some(_) => {}
-            None => std::future::pending().await,
-        }
+        tracing::warn!(%tenant, attempts, error = %chain(error), "cannot store the result of billing");
     }
 }

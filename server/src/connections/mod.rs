@@ -1,14 +1,14 @@
-//! Accepts clients and answers HTTP/1.1, within bounds: so many connections in all and from one address, so many bytes
-//! of headers, so long for headers, bodies, answers and idling.
+//! HTTP/1.1 connections with limits: connections in total and per address, header bytes, and deadlines for headers,
+//! bodies, responses and idling.
 //!
-//! When all places are taken, the connection whose client has kept us waiting longest gives way to a new one: requests
-//! that nobody finishes cannot lock anybody out.
+//! When all slots are taken, the connection that has waited longest for its client is closed, so that slow requests cannot
+//! lock out new ones (Slowloris).
 
-mod places;
+mod slots;
 mod stream;
 mod transfer;
 
-pub use places::Bounds;
+pub use slots::ConnectionLimits;
 
 use crate::{
     address::{TrustedProxies, limit_key},
@@ -24,54 +24,54 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
-use places::{Place, Places};
+use slots::{ConnectionSlot, ConnectionSlots};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
-use stream::Timed;
+use stream::TimedStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-use transfer::{Answer, Upload};
+use transfer::{RequestBody, ResponseBody};
 
-/// The request line and headers together, in bytes.
+/// Maximum bytes of request line and headers.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 
-/// Read and write buffers of one connection, at most.
+/// Maximum bytes of one connection's buffers.
 const MAX_BUFFER_BYTES: usize = 128 * 1024;
 
-/// The pause after a failure to accept, such as a process without file descriptors.
+/// Pause after a failed accept, as without file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub struct Server {
     pub listener: TcpListener,
     pub app: Router,
-    pub bounds: Bounds,
+    pub limits: ConnectionLimits,
     pub deadlines: Deadlines,
     pub trusted_proxies: TrustedProxies,
-    /// How long requests that run may take after `stop`.
+    /// Time that running requests have to finish after `stop`.
     pub grace: Duration,
     pub stop: CancellationToken,
 }
 
 impl Server {
-    /// Serves until `stop`, then finishes the requests that run.
+    /// Serves until `stop`, then finishes running requests.
     pub async fn run(self) {
-        let places = Places::new(self.bounds);
+        let slots = ConnectionSlots::new(self.limits);
         let graceful = GracefulShutdown::new();
         let protocol = protocol(self.deadlines);
         loop {
             let accepted = tokio::select! {
-                accepted = self.accept(&places) => accepted,
+                accepted = self.accept(&slots) => accepted,
                 () = self.stop.cancelled() => break,
             };
             let Some((stream, peer)) = accepted else { continue };
             let trusted = self.trusted_proxies.contains(peer.ip());
-            let Some(place) = places.take(limit_key(peer.ip()), trusted) else { continue };
-            // Events are written in small parts; Nagle's algorithm would hold each back until the last is confirmed.
+            let Some(slot) = slots.take(limit_key(peer.ip()), trusted) else { continue };
+            // Events are small writes, which Nagle's algorithm would delay.
             let _ = stream.set_nodelay(true);
             let connection = Connection {
                 stream,
                 peer,
-                place: Arc::new(place),
+                slot: Arc::new(slot),
                 app: self.app.clone(),
                 deadlines: self.deadlines,
                 watcher: graceful.watcher(),
@@ -80,17 +80,17 @@ impl Server {
         }
         drop(self.listener);
         let _ = tokio::time::timeout(self.grace, graceful.shutdown()).await;
-        places.close_all();
+        slots.close_all();
     }
 
-    /// The next connection, once there is a place for it.
-    async fn accept(&self, places: &Places) -> Option<(TcpStream, SocketAddr)> {
-        places.make_room().await;
+    /// Accepts the next connection, once a slot is free.
+    async fn accept(&self, slots: &ConnectionSlots) -> Option<(TcpStream, SocketAddr)> {
+        slots.make_room().await;
         match self.listener.accept().await {
             Ok(accepted) => Some(accepted),
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted");
-                places.give_way();
+                tracing::warn!(%error, "accept failed");
+                slots.close_longest_waiting();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 None
             }
@@ -100,7 +100,7 @@ impl Server {
 
 fn protocol(deadlines: Deadlines) -> http1::Builder {
     let mut protocol = http1::Builder::new();
-    // The stream's own deadlines come first. hyper looks at the stream after an answer only because it has one too.
+    // The stream's own deadlines are shorter; with a timeout set, hyper also polls the stream after a response.
     protocol.timer(TokioTimer::new()).header_read_timeout(deadlines.idle + deadlines.headers);
     protocol.max_header_size(MAX_HEADER_BYTES).max_buf_size(MAX_BUFFER_BYTES);
     protocol
@@ -109,7 +109,7 @@ fn protocol(deadlines: Deadlines) -> http1::Builder {
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
-    place: Arc<Place>,
+    slot: Arc<ConnectionSlot>,
     app: Router,
     deadlines: Deadlines,
     watcher: Watcher,
@@ -117,35 +117,35 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, protocol: http1::Builder) {
-        let Self { stream, peer, place, app, deadlines, watcher } = self;
-        let io = TokioIo::new(Timed::new(stream, place.clone(), deadlines));
+        let Self { stream, peer, slot, app, deadlines, watcher } = self;
+        let io = TokioIo::new(TimedStream::new(stream, slot.clone(), deadlines));
         let service = {
-            let place = place.clone();
-            service_fn(move |request| answer(app.clone(), request, peer, place.clone(), deadlines))
+            let slot = slot.clone();
+            service_fn(move |request| respond(app.clone(), request, peer, slot.clone(), deadlines))
         };
         let connection = watcher.watch(protocol.serve_connection(io, service));
         tokio::select! {
             served = connection => {
                 if let Err(error) = served {
-                    tracing::trace!(%error, "a connection ended");
+                    tracing::trace!(%error, "connection closed with an error");
                 }
             }
-            () = place.closed() => {}
+            () = slot.closed() => {}
         }
     }
 }
 
-async fn answer(
+async fn respond(
     app: Router,
     request: Request<Incoming>,
     peer: SocketAddr,
-    place: Arc<Place>,
+    slot: Arc<ConnectionSlot>,
     deadlines: Deadlines,
-) -> Result<axum::http::Response<Answer>, Infallible> {
-    // Made before the handler runs: the connection counts as waiting again also when it fails.
-    let answering = place.answering();
-    let mut request = request.map(|body| Body::new(Upload::new(body, place, deadlines.transfer)));
+) -> Result<axum::http::Response<ResponseBody>, Infallible> {
+    // Created before the handler runs, so that a failure resets the phase too.
+    let responding = slot.responding();
+    let mut request = request.map(|body| Body::new(RequestBody::new(body, slot, deadlines.transfer)));
     request.extensions_mut().insert(ConnectInfo(peer));
     let response = app.oneshot(request).await?;
-    Ok(response.map(|body| Answer::new(body, answering)))
+    Ok(response.map(|body| ResponseBody::new(body, responding)))
 }

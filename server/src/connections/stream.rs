@@ -1,4 +1,4 @@
-use super::places::{Phase, Place};
+use super::slots::{ConnectionSlot, Phase};
 use crate::config::Deadlines;
 use std::{
     io::{self, IoSlice},
@@ -12,46 +12,46 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// A connection that fails when its client takes too long with a request's headers, with its answer, or between
-/// requests. Bodies have a deadline of their own ([`super::transfer::Upload`]).
-pub struct Timed {
+/// A stream with deadlines for request headers, for the client to read a response, and for idling. Request bodies have
+/// their own deadline ([`super::transfer::RequestBody`]).
+pub struct TimedStream {
     stream: TcpStream,
-    place: Arc<Place>,
+    slot: Arc<ConnectionSlot>,
     deadlines: Deadlines,
     reading: Deadline,
     writing: Deadline,
-    /// Since when the client takes nothing.
+    /// Time since which writes are blocked.
     write_blocked: Option<Instant>,
 }
 
-impl Timed {
-    pub fn new(stream: TcpStream, place: Arc<Place>, deadlines: Deadlines) -> Self {
+impl TimedStream {
+    pub fn new(stream: TcpStream, slot: Arc<ConnectionSlot>, deadlines: Deadlines) -> Self {
         let (reading, writing) = Default::default();
-        Self { stream, place, deadlines, reading, writing, write_blocked: None }
+        Self { stream, slot, deadlines, reading, writing, write_blocked: None }
     }
 
     fn read_deadline(&self) -> Option<Instant> {
-        match self.place.phase() {
+        match self.slot.phase() {
             Phase::Idle(since) => Some(since + self.deadlines.idle),
             Phase::Headers(since) => Some(since + self.deadlines.headers),
-            Phase::Answering | Phase::Stalled(_) => None,
+            Phase::Responding | Phase::Stalled(_) => None,
         }
     }
 
     fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             if self.write_blocked.take().is_some() {
-                self.place.moved_on();
+                self.slot.resumed();
             }
             return written;
         }
-        self.place.stalled();
+        self.slot.stalled();
         let since = *self.write_blocked.get_or_insert_with(Instant::now);
         self.writing.check(cx, since + self.deadlines.transfer).map(Err)
     }
 }
 
-impl AsyncRead for Timed {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -60,7 +60,7 @@ impl AsyncRead for Timed {
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
             if buffer.filled().len() > before {
-                self.place.received();
+                self.slot.received();
             }
             return Poll::Ready(read);
         }
@@ -71,7 +71,7 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl AsyncWrite for TimedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(cx, written)
@@ -99,12 +99,12 @@ impl AsyncWrite for Timed {
     }
 }
 
-/// A timer that is moved along; it is made when something first has to wait.
+/// A reusable timer, allocated on first use.
 #[derive(Default)]
 pub struct Deadline(Option<Pin<Box<Sleep>>>);
 
 impl Deadline {
-    /// The error once the deadline has passed.
+    /// Returns an error once the deadline has passed.
     pub fn check(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<io::Error> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
         if sleep.deadline() != at {

@@ -1,7 +1,7 @@
-//! Bodies of requests and answers, as parts of a connection.
+//! Request and response bodies that track the phase of their connection.
 
 use super::{
-    places::{Answering, Place},
+    slots::{ConnectionSlot, Responding},
     stream::Deadline,
 };
 use axum::body::{Body, Bytes};
@@ -16,42 +16,41 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// A client may be this slow, in bytes a second, beyond what one deadline allows: 20 MB over a poor telephone line pass,
-/// a byte now and then does not.
-const SLOWEST: u32 = 1024;
+/// Minimum upload rate, beyond the first deadline. Slow mobile uploads pass; a trickle does not.
+const MIN_BYTES_PER_SECOND: u32 = 1024;
 
-/// A request's body. Fails when the client pauses too long, or is too slow altogether. Only waiting for the client
-/// counts, not the time that its handler takes between two parts.
-pub struct Upload {
+/// A request body. Fails when the client pauses too long or is too slow. Counts only the time spent waiting for the client,
+/// not the handler's.
+pub struct RequestBody {
     body: Incoming,
-    place: Arc<Place>,
-    patience: Duration,
+    slot: Arc<ConnectionSlot>,
+    max_wait: Duration,
     deadline: Deadline,
     received: u32,
     waited: Duration,
     waiting_since: Option<Instant>,
 }
 
-impl Upload {
-    pub fn new(body: Incoming, place: Arc<Place>, patience: Duration) -> Self {
+impl RequestBody {
+    pub fn new(body: Incoming, slot: Arc<ConnectionSlot>, max_wait: Duration) -> Self {
         let (deadline, received, waited, waiting_since) = Default::default();
-        Self { body, place, patience, deadline, received, waited, waiting_since }
+        Self { body, slot, max_wait, deadline, received, waited, waiting_since }
     }
 
-    /// How long the client may still be waited for.
+    /// Returns the remaining time to wait for the client.
     fn left(&self) -> Duration {
-        let in_all = self.patience + Duration::from_secs(1) * self.received / SLOWEST;
-        in_all.saturating_sub(self.waited).min(self.patience)
+        let total = self.max_wait + Duration::from_secs(1) * self.received / MIN_BYTES_PER_SECOND;
+        total.saturating_sub(self.waited).min(self.max_wait)
     }
 }
 
-impl Drop for Upload {
+impl Drop for RequestBody {
     fn drop(&mut self) {
-        self.place.moved_on();
+        self.slot.resumed();
     }
 }
 
-impl http_body::Body for Upload {
+impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -60,14 +59,14 @@ impl http_body::Body for Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            self.place.stalled();
+            self.slot.stalled();
             let since = *self.waiting_since.get_or_insert_with(Instant::now);
             let due = since + self.left();
             return self.deadline.check(cx, due).map(|late| Some(Err(late)));
         };
         if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();
-            self.place.moved_on();
+            self.slot.resumed();
         }
         if let Some(Ok(frame)) = &frame {
             let bytes = frame.data_ref().map_or(0, Bytes::len);
@@ -85,19 +84,19 @@ impl http_body::Body for Upload {
     }
 }
 
-/// An answer's body. Its connection waits for the next request when it is done.
-pub struct Answer {
+/// A response body. Its connection becomes idle when the body is dropped.
+pub struct ResponseBody {
     body: Body,
-    _answering: Answering,
+    _answering: Responding,
 }
 
-impl Answer {
-    pub fn new(body: Body, answering: Answering) -> Self {
-        Self { body, _answering: answering }
+impl ResponseBody {
+    pub fn new(body: Body, responding: Responding) -> Self {
+        Self { body, _answering: responding }
     }
 }
 
-impl http_body::Body for Answer {
+impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = axum::Error;
 

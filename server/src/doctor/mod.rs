@@ -1,4 +1,4 @@
-//! Compares the registry with the database servers. It changes nothing.
+//! Compares the registry with the database servers. Read-only.
 
 mod placements;
 mod server;
@@ -6,12 +6,11 @@ mod server;
 use crate::{Error, installation::Installation, provisioning::Servers};
 use registry::{Registry, SchemaState, TenantId, inventory, servers as registry_servers, tenants};
 use serde::Serialize;
-use server::Found;
+use server::Inspected;
 use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// What is compared.
 #[derive(Clone)]
 pub struct Scope {
     registry: Registry,
@@ -26,7 +25,7 @@ impl From<&Installation> for Scope {
     }
 }
 
-/// Something that does not fit, and what to do about it.
+/// A mismatch, with advice.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     pub severity: Severity,
@@ -37,7 +36,7 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Somebody is, or will be, locked out of their data, or let into somebody else's.
+    /// A tenant is or will be locked out of its data, or can reach another's.
     Problem,
     /// Nothing is at risk.
     Notice,
@@ -53,7 +52,7 @@ impl Finding {
     }
 }
 
-/// Everything that does not fit, the problems first.
+/// Returns all findings, problems first.
 pub async fn examine(scope: &Scope) -> Result<Vec<Finding>, Error> {
     let registry = &scope.registry;
     let mut findings = Vec::new();
@@ -68,22 +67,22 @@ pub async fn examine(scope: &Scope) -> Result<Vec<Finding>, Error> {
     let ready = inventory::ready_databases(registry).await?;
     let mut servers = BTreeMap::new();
     for server in registry_servers::list(registry).await? {
-        match server::look(scope, server.id, &tenants).await {
+        match server::inspect(scope, server.id, &tenants).await {
             Ok(found) => drop(servers.insert(server.id, found)),
             Err(cause) => findings.push(Finding::problem(
-                format!("the server {} cannot be looked at: {cause}", server.name),
-                "start it, or tell where it is now: vestry servers set NAME --url …",
+                format!("cannot inspect the server {}: {cause}", server.name),
+                "start it, or set its new address: vestry servers set NAME --url …",
             )),
         }
     }
-    findings.extend(placements::of_tenants(scope, &servers, &tenants).await);
-    findings.extend(placements::of_ready(scope, &servers, &tenants, &ready).await);
-    findings.extend(placements::left_over(scope, &servers, &tenants, &ready).await);
+    findings.extend(placements::check_tenants(scope, &servers, &tenants).await);
+    findings.extend(placements::check_ready(scope, &servers, &tenants, &ready).await);
+    findings.extend(placements::check_orphans(scope, &servers, &tenants, &ready).await);
     findings.sort_by_key(|finding| finding.severity != Severity::Problem);
     Ok(findings)
 }
 
-/// The registry stands on another server than the one at which its churches are looked for.
+/// Reports a registry on another server than the stored primary address.
 async fn primary_elsewhere(registry: &Registry) -> Result<Option<Finding>, Error> {
     let here = registry_servers::system_identifier(registry).await?;
     let Some(primary) = registry_servers::primary(registry).await? else { return Ok(None) };
@@ -97,13 +96,13 @@ async fn primary_elsewhere(registry: &Registry) -> Result<Option<Finding>, Error
     }))
 }
 
-/// The servers that answered, by their id.
-type FoundServers = BTreeMap<Uuid, Found>;
+/// The reachable servers, by id.
+type InspectedServers = BTreeMap<Uuid, Inspected>;
 
-/// The most findings a start writes to the log.
+/// Maximum findings logged at startup.
 const MAX_LOGGED: usize = 20;
 
-/// Compares once, beside a process that has started, and writes to the log what does not fit.
+/// Runs the comparison once in the background and logs the findings.
 pub fn report_at_start(installation: &Installation, stop: &CancellationToken) {
     let (scope, stop) = (Scope::from(installation), stop.clone());
     tokio::spawn(async move { stop.run_until_cancelled(report(&scope)).await });
@@ -122,11 +121,11 @@ async fn report(scope: &Scope) {
                 tracing::warn!("{} more findings: vestry doctor shows all", findings.len() - MAX_LOGGED);
             }
         }
-        Err(error) => tracing::warn!(%error, "the registry could not be compared with the database servers"),
+        Err(error) => tracing::warn!(%error, "cannot compare the registry with the database servers"),
     }
 }
 
-/// What is where a church's data should be.
+/// State of a tenant's data at its placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatabaseState {
@@ -139,7 +138,7 @@ pub enum DatabaseState {
 }
 
 impl DatabaseState {
-    pub fn words(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Self::NotPlaced => "not placed yet",
             Self::Present => "is there",
@@ -156,15 +155,15 @@ pub async fn database_state(scope: &Scope, id: &TenantId) -> Result<DatabaseStat
     let placed = inventory::PlacedTenant {
         id: tenant.id,
         status: String::new(),
-        has_own_database: tenant.isolation == tenants::Isolation::Database,
+        has_dedicated_database: tenant.isolation == tenants::Isolation::Database,
         server_id: placement.server.id,
         database: placement.database,
         schema: placement.schema,
     };
-    match server::look(scope, placed.server_id, std::slice::from_ref(&placed)).await {
+    match server::inspect(scope, placed.server_id, std::slice::from_ref(&placed)).await {
         Err(_) => Ok(DatabaseState::Unknown),
         Ok(found) if !found.has(&placed) => Ok(DatabaseState::Missing),
-        Ok(found) if !found.roles.contains(&placed.id.own_name()) => Ok(DatabaseState::RoleMissing),
+        Ok(found) if !found.roles.contains(&placed.id.pg_identifier()) => Ok(DatabaseState::RoleMissing),
         Ok(_) => Ok(DatabaseState::Present),
     }
 }

@@ -1,6 +1,6 @@
-//! What the registry says of databases, schemas and roles, beside what the servers have.
+//! Compares databases, schemas and roles with the registry.
 
-use super::{Finding, FoundServers, Scope};
+use super::{Finding, InspectedServers, Scope};
 use crate::provisioning::installation_mark;
 use registry::{
     inventory::{PlacedTenant, ReadyDatabase},
@@ -10,19 +10,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use tenant::contents::Contents;
 use uuid::Uuid;
 
-/// The most databases that are opened to see whether they hold data.
+/// Maximum databases opened to see whether they hold data.
 const MAX_OPENED: usize = 50;
 
-/// How many names a finding lists.
+/// Maximum names in a finding.
 const MAX_NAMES: usize = 10;
 
 const RESTORE: &str = "restore it from a backup; OPERATIONS.md says how";
 
-pub async fn of_tenants(scope: &Scope, servers: &FoundServers, tenants: &[PlacedTenant]) -> Vec<Finding> {
+pub async fn check_tenants(
+    scope: &Scope,
+    servers: &InspectedServers,
+    tenants: &[PlacedTenant],
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     for tenant in tenants {
         let Some(server) = servers.get(&tenant.server_id) else { continue };
-        let (id, role) = (&tenant.id, tenant.id.own_name());
+        let (id, role) = (&tenant.id, tenant.id.pg_identifier());
         match tenant.status.as_str() {
             "active" | "suspended" if !server.has(tenant) => {
                 let elsewhere = servers.values().find(|other| other.has(tenant)).map(|other| &other.name);
@@ -48,7 +52,7 @@ pub async fn of_tenants(scope: &Scope, servers: &FoundServers, tenants: &[Placed
         if database.is_some_and(|database| database.is_open) {
             findings.push(Finding::problem(
                 format!("every role may connect to the database {}", tenant.database),
-                match tenant.has_own_database {
+                match tenant.has_dedicated_database {
                     true => {
                         format!("vestry tenants repair {id} closes it, and lets the church's own role in")
                     }
@@ -73,10 +77,10 @@ pub async fn of_tenants(scope: &Scope, servers: &FoundServers, tenants: &[Placed
     findings
 }
 
-/// A failed signup whose database holds data succeeded after the registry was dumped.
+/// Reports a failed signup whose database holds data: it succeeded after the registry was dumped.
 async fn failed(scope: &Scope, tenant: &PlacedTenant) -> Option<Finding> {
     let server = scope.servers.find(tenant.server_id).await.ok()?;
-    let contents = match tenant.has_own_database {
+    let contents = match tenant.has_dedicated_database {
         true => server.database_contents(&tenant.database).await,
         false => server.schema_contents(&tenant.database, &tenant.schema).await,
     };
@@ -91,18 +95,18 @@ async fn failed(scope: &Scope, tenant: &PlacedTenant) -> Option<Finding> {
     })
 }
 
-pub async fn of_ready(
+pub async fn check_ready(
     scope: &Scope,
-    servers: &FoundServers,
+    servers: &InspectedServers,
     tenants: &[PlacedTenant],
     ready: &[ReadyDatabase],
 ) -> Vec<Finding> {
     let tenants: BTreeSet<_> = tenants.iter().map(|tenant| tenant.id.as_str()).collect();
     let mut findings = Vec::new();
     for database in
-        ready.iter().filter(|database| database.stands && servers.contains_key(&database.server_id))
+        ready.iter().filter(|database| database.is_ready && servers.contains_key(&database.server_id))
     {
-        let name = database.id.own_name();
+        let name = database.id.pg_identifier();
         let Ok(server) = scope.servers.find(database.server_id).await else { continue };
         let forgotten =
             "it is given to nobody and not dropped; it is forgotten when a process starts or meets it";
@@ -125,17 +129,17 @@ pub async fn of_ready(
     findings
 }
 
-/// Databases that no row of the registry names.
-pub async fn left_over(
+/// Reports databases that no row of the registry names.
+pub async fn check_orphans(
     scope: &Scope,
-    servers: &FoundServers,
+    servers: &InspectedServers,
     tenants: &[PlacedTenant],
     ready: &[ReadyDatabase],
 ) -> Vec<Finding> {
     let mut known: BTreeSet<(Uuid, String)> =
         tenants.iter().map(|tenant| (tenant.server_id, tenant.database.clone())).collect();
-    known.extend(ready.iter().map(|database| (database.server_id, database.id.own_name())));
-    // One that was moved is reported with its church.
+    known.extend(ready.iter().map(|database| (database.server_id, database.id.pg_identifier())));
+    // A moved database is reported with its tenant.
     let placed: BTreeMap<_, _> =
         tenants.iter().map(|tenant| (tenant.database.as_str(), tenant.server_id)).collect();
     let mark = scope.id.map(installation_mark);
@@ -147,14 +151,15 @@ pub async fn left_over(
             if !database.is_ours || known.contains(&(*server_id, name.clone())) {
                 continue;
             }
-            match &database.made_by {
+            match &database.mark {
                 None => unmarked.push(name.as_str()),
-                // Made by another installation that shares the server.
-                made_by if *made_by != mark => {}
+                // Created by another installation on the server.
+                other if *other != mark => {}
                 Some(_) if opened < MAX_OPENED => {
                     opened += 1;
                     findings.extend(
-                        nobodys(scope, *server_id, &server.name, name, placed.get(name.as_str())).await,
+                        inspect_orphan(scope, *server_id, &server.name, name, placed.get(name.as_str()))
+                            .await,
                     );
                 }
                 Some(_) => unmarked.push(name.as_str()),
@@ -175,7 +180,7 @@ pub async fn left_over(
     findings
 }
 
-async fn nobodys(
+async fn inspect_orphan(
     scope: &Scope,
     server_id: Uuid,
     server_name: &str,

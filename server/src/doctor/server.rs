@@ -7,17 +7,17 @@ use std::{
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// A server that has not answered for so long is reported.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for inspecting a server.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is on one database server.
-pub struct Found {
+/// Contents of one database server.
+pub struct Inspected {
     pub name: String,
-    /// Databases called `tenant_…`, and those that the registry names, whatever they are called.
+    /// Databases named `tenant_…`, and those the registry names.
     pub databases: BTreeMap<String, Database>,
-    /// Roles called `tenant_…`.
+    /// Roles named `tenant_…`.
     pub roles: BTreeSet<String>,
-    /// Schemas called `tenant_…`, by database.
+    /// Schemas named `tenant_…`, by database.
     pub schemas: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -26,37 +26,37 @@ pub struct Database {
     pub is_ours: bool,
     /// PUBLIC may connect.
     pub is_open: bool,
-    /// The installation that made it; `None` for databases of older releases.
-    pub made_by: Option<String>,
+    /// Mark of the installation; `None` for databases of older releases.
+    pub mark: Option<String>,
 }
 
-impl Found {
+impl Inspected {
     pub fn has(&self, tenant: &PlacedTenant) -> bool {
-        match tenant.has_own_database {
+        match tenant.has_dedicated_database {
             true => self.databases.contains_key(&tenant.database),
             false => self.schemas.get(&tenant.database).is_some_and(|all| all.contains(&tenant.schema)),
         }
     }
 }
 
-/// Looks at a server; an error says why not.
-pub async fn look(scope: &Scope, id: Uuid, tenants: &[PlacedTenant]) -> Result<Found, String> {
-    match timeout(PATIENCE, look_now(scope, id, tenants)).await {
+/// Inspects a server; fails with the cause.
+pub async fn inspect(scope: &Scope, id: Uuid, tenants: &[PlacedTenant]) -> Result<Inspected, String> {
+    match timeout(TIMEOUT, inspect_now(scope, id, tenants)).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(error),
         Err(_) => Err("it does not answer".into()),
     }
 }
 
-async fn look_now(scope: &Scope, id: Uuid, tenants: &[PlacedTenant]) -> Result<Found, String> {
-    let server = scope.servers.find(id).await.map_err(|failure| failure.cause)?;
-    let words = |error: sqlx::Error| error.to_string();
+async fn inspect_now(scope: &Scope, id: Uuid, tenants: &[PlacedTenant]) -> Result<Inspected, String> {
+    let server = scope.servers.find(id).await.map_err(|error| error.cause)?;
+    let message = |error: sqlx::Error| error.to_string();
     let shared: BTreeSet<_> = tenants
         .iter()
-        .filter(|tenant| tenant.server_id == id && !tenant.has_own_database)
+        .filter(|tenant| tenant.server_id == id && !tenant.has_dedicated_database)
         .map(|tenant| tenant.database.clone())
         .collect();
-    // A church that was moved by hand lives in a database of any name.
+    // A database moved by hand may have any name.
     let placed: Vec<_> = tenants.iter().map(|tenant| tenant.database.clone()).collect();
     let databases: Vec<(String, bool, bool, Option<String>)> = sqlx::query_as(
         "select d.datname::text, pg_get_userbyid(d.datdba) = current_user,
@@ -69,15 +69,15 @@ async fn look_now(scope: &Scope, id: Uuid, tenants: &[PlacedTenant]) -> Result<F
     .bind(&placed)
     .fetch_all(&server.maintenance)
     .await
-    .map_err(words)?;
+    .map_err(message)?;
     let roles: Vec<String> =
         sqlx::query_scalar("select rolname::text from pg_roles where rolname ~ '^tenant_[a-z][a-z0-9]{23}$'")
             .fetch_all(&server.maintenance)
             .await
-            .map_err(words)?;
+            .map_err(message)?;
     let databases: BTreeMap<_, _> = databases
         .into_iter()
-        .map(|(name, is_ours, is_open, made_by)| (name, Database { is_ours, is_open, made_by }))
+        .map(|(name, is_ours, is_open, mark)| (name, Database { is_ours, is_open, mark }))
         .collect();
     let mut schemas = BTreeMap::new();
     for database in shared.into_iter().filter(|database| databases.contains_key(database)) {
@@ -85,8 +85,8 @@ async fn look_now(scope: &Scope, id: Uuid, tenants: &[PlacedTenant]) -> Result<F
             sqlx::query_scalar("select nspname::text from pg_namespace where nspname ~ '^tenant_'")
                 .fetch_all(&server.shared(&database))
                 .await
-                .map_err(words)?;
+                .map_err(message)?;
         schemas.insert(database, found.into_iter().collect());
     }
-    Ok(Found { name: server.server.name.clone(), databases, roles: roles.into_iter().collect(), schemas })
+    Ok(Inspected { name: server.server.name.clone(), databases, roles: roles.into_iter().collect(), schemas })
 }

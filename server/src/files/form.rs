@@ -1,6 +1,6 @@
 //! The form that sends a picture: read as it comes, with the picture kept on the disk.
 
-use super::{Error, LARGEST_PICTURE, Result, pictures, refused};
+use super::{Error, MAX_PICTURE_BYTES, Result, pictures, refused};
 use crate::{
     body::{BodyError, Incoming},
     storage::Storage,
@@ -16,7 +16,7 @@ use tokio::{
 const ROOM: usize = 64 * 1024;
 
 /// The most that a form may have.
-pub const LARGEST_FORM: usize = LARGEST_PICTURE + ROOM;
+pub const MAX_FORM_BYTES: usize = MAX_PICTURE_BYTES + ROOM;
 
 /// A picture on the disk, in a file without a name: it ends with the process, however that ends.
 pub struct Spooled {
@@ -81,7 +81,7 @@ async fn spool(storage: &Storage, boundary: String, incoming: &mut Incoming) -> 
         let mut size = 0;
         while let Some(chunk) = field.chunk().await.map_err(malformed)? {
             size += chunk.len();
-            if size > LARGEST_PICTURE {
+            if size > MAX_PICTURE_BYTES {
                 return refused("photo", pictures::TOO_LARGE);
             }
             file.write_all(&chunk).await.map_err(Error::Spool)?;

@@ -1,7 +1,7 @@
 //! Which files are taken, and whether one is what it says it is. Nothing that a browser would run is among them.
 
 /// So many bytes tell what a file is.
-pub const LOOKED_AT: u64 = 8 * 1024;
+pub const SNIFF_BYTES: u64 = 8 * 1024;
 
 /// The longest name, in characters.
 const NAME: usize = 200;

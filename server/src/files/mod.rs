@@ -25,23 +25,23 @@ use slots::UploadSlots;
 use std::time::Duration;
 use tenant::{
     Editor, Tenant, Viewer,
-    files::{self, File, Place, Promise, Quota, Usage, key},
-    photos::{self, Made, Whose},
+    files::{self, File, ObjectKind, Quota, UploadSpec, Usage, key},
+    pictures::{self as tenant_pictures, PictureOwner, StoredPicture},
 };
 use uuid::Uuid;
 
 /// The largest file and the largest picture, in bytes.
-pub const LARGEST: i64 = 20 * 1024 * 1024;
-pub const LARGEST_PICTURE: usize = 10 * 1024 * 1024;
+pub const MAX_FILE_BYTES: i64 = 20 * 1024 * 1024;
+pub const MAX_PICTURE_BYTES: usize = 10 * 1024 * 1024;
 
 /// When a promised file is looked for: an upload that began with the last moment of its address is over by then.
-const UPLOADED: Duration = Duration::from_secs(3600);
+const UPLOAD_GRACE: Duration = Duration::from_secs(3600);
 
 /// When a file is taken away that was of use until now: whatever made it so is written down by then.
-const OF_NO_USE: Duration = Duration::from_secs(600);
+const ORPHAN_GRACE: Duration = Duration::from_secs(600);
 
 /// How long a file is kept that becomes nobody's picture, from when it was promised.
-const UNATTACHED: TimeDelta = TimeDelta::days(1);
+const ORPHAN_TTL: TimeDelta = TimeDelta::days(1);
 
 #[derive(Clone)]
 pub struct Files {
@@ -97,7 +97,7 @@ fn refused<T>(field: &'static str, message: impl Into<String>) -> Result<T> {
 
 /// When a file ends by itself; `None` for one that is somebody's picture.
 pub fn expires_at(file: &File) -> Option<DateTime<Utc>> {
-    (!file.is_picture).then(|| file.created_at + UNATTACHED)
+    (!file.is_picture).then(|| file.created_at + ORPHAN_TTL)
 }
 
 impl Files {
@@ -118,7 +118,7 @@ impl Files {
 
     /// The church that a signed address leads into: none that is suspended, or gone.
     pub(crate) async fn open(&self, id: &TenantId) -> identity::Result<Tenant> {
-        self.identity.open_for(&self.secret, id).await
+        self.identity.open_as_operator(&self.secret, id).await
     }
 
     /// The right to send a file; `None` when there is none in time.
@@ -159,18 +159,18 @@ impl Files {
         if size < 1 {
             return refused("size", "Say how many bytes the file has: at least 1.");
         }
-        if size > LARGEST {
+        if size > MAX_FILE_BYTES {
             return refused("size", "A file has at most 20 MB (20971520 bytes).");
         }
         self.need_room(size.unsigned_abs())?;
-        uploads::note(&self.registry, tenant.id(), id, UPLOADED).await?;
-        let promise = Promise { name, content_type, size };
-        if !files::add(tenant, editor, id, &promise, &self.quota).await? {
+        uploads::schedule(&self.registry, tenant.id(), id, UPLOAD_GRACE).await?;
+        let spec = UploadSpec { name, content_type, size };
+        if !files::add(tenant, editor, id, &spec, &self.quota).await? {
             return Err(Error::QuotaExceeded(self.quota));
         }
         // Repeated, it stays what was promised first.
-        let promise = files::find(tenant, editor.viewer(), id).await?.promise;
-        Ok(self.storage.upload_url(&key(tenant, id, Place::Upload), &promise.content_type, promise.size))
+        let spec = files::find(tenant, editor.viewer(), id).await?.spec;
+        Ok(self.storage.upload_url(&key(tenant, id, ObjectKind::Upload), &spec.content_type, spec.size))
     }
 
     fn need_room(&self, bytes: u64) -> Result<()> {
@@ -181,8 +181,8 @@ impl Files {
     pub async fn fetch(&self, tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<SignedUrl> {
         let file = files::find(tenant, viewer, id).await?;
         self.check(tenant, &file).await?;
-        let Promise { name, content_type, .. } = &file.promise;
-        Ok(self.storage.download_url(&key(tenant, id, Place::Kept), name, content_type).await?)
+        let UploadSpec { name, content_type, .. } = &file.spec;
+        Ok(self.storage.download_url(&key(tenant, id, ObjectKind::Stored), name, content_type).await?)
     }
 
     /// Sees whether what was sent is what was promised, once; several who ask at a time wait for one check. It is looked
@@ -191,13 +191,13 @@ impl Files {
         if file.stored_at.is_some() {
             return Ok(());
         }
-        let Some(unchecked) = files::lock_unchecked(tenant, file.id).await? else { return Ok(()) };
-        let kept = key(tenant, file.id, Place::Kept);
-        self.storage.rename(&key(tenant, file.id, Place::Upload), &kept).await?;
-        let Some((size, beginning)) = self.storage.read_head(&kept, kinds::LOOKED_AT).await? else {
+        let Some(unchecked) = files::lock_unverified(tenant, file.id).await? else { return Ok(()) };
+        let kept = key(tenant, file.id, ObjectKind::Stored);
+        self.storage.rename(&key(tenant, file.id, ObjectKind::Upload), &kept).await?;
+        let Some((size, beginning)) = self.storage.read_head(&kept, kinds::SNIFF_BYTES).await? else {
             return Err(Error::NotUploaded);
         };
-        let Promise { content_type, size: promised, .. } = &unchecked.promise;
+        let UploadSpec { content_type, size: promised, .. } = &unchecked.spec;
         let wrong = match kinds::is_plausible(content_type, &beginning) {
             _ if i64::try_from(size) != Ok(*promised) => {
                 Some(("size", format!("{promised} bytes were promised, and {size} came. Upload it anew.")))
@@ -229,17 +229,17 @@ impl Files {
     pub async fn remove(&self, tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
         files::find(tenant, editor.viewer(), id).await?;
         // Should the process die before all of it is deleted.
-        uploads::note(&self.registry, tenant.id(), id, OF_NO_USE).await?;
+        uploads::schedule(&self.registry, tenant.id(), id, ORPHAN_GRACE).await?;
         if !files::remove(tenant, editor, id).await? {
             return Err(Error::InUse);
         }
-        if let Err(error) = self.delete(tenant, id, &Place::ALL).await {
+        if let Err(error) = self.delete(tenant, id, &ObjectKind::ALL).await {
             tracing::warn!(error = %registry::chain(&error), tenant = tenant.id(), file = %id, "a removed file will be deleted later");
         }
         Ok(())
     }
 
-    async fn delete(&self, tenant: &Tenant, id: Uuid, places: &[Place]) -> Result<()> {
+    async fn delete(&self, tenant: &Tenant, id: Uuid, places: &[ObjectKind]) -> Result<()> {
         for place in places {
             self.storage.delete(&key(tenant, id, *place)).await?;
         }
@@ -247,13 +247,20 @@ impl Files {
     }
 
     /// Makes a picture of what somebody sent, and puts it in the place of the one there is.
-    async fn set_picture(&self, tenant: &Tenant, editor: &Editor, whose: Whose, sent: Spooled) -> Result<()> {
-        let before = photos::of(tenant, editor.viewer(), whose).await?;
+    async fn set_picture(
+        &self,
+        tenant: &Tenant,
+        editor: &Editor,
+        whose: PictureOwner,
+        sent: Spooled,
+    ) -> Result<()> {
+        let before = tenant_pictures::find(tenant, editor.viewer(), whose).await?;
         let load = async { sent.into_bytes().await.map_err(Error::Spool) };
         let picture = self.decoders.make(tenant.id(), load).await?;
         let new = New { id: Uuid::now_v7(), picture, uploaded: false };
-        uploads::note(&self.registry, tenant.id(), new.id, UPLOADED).await?;
-        self.put_picture(tenant, before, Some(new), |made| photos::set(tenant, editor, whose, made)).await
+        uploads::schedule(&self.registry, tenant.id(), new.id, UPLOAD_GRACE).await?;
+        self.put_picture(tenant, before, Some(new), |made| tenant_pictures::set(tenant, editor, whose, made))
+            .await
     }
 
     /// Whether the church may have one more picture.
@@ -262,9 +269,9 @@ impl Files {
         self.quota.has_room(usage).then_some(()).ok_or(Error::QuotaExceeded(self.quota))
     }
 
-    async fn remove_picture(&self, tenant: &Tenant, editor: &Editor, whose: Whose) -> Result<()> {
-        let before = photos::of(tenant, editor.viewer(), whose).await?;
-        self.put_picture(tenant, before, None, |made| photos::set(tenant, editor, whose, made)).await
+    async fn remove_picture(&self, tenant: &Tenant, editor: &Editor, whose: PictureOwner) -> Result<()> {
+        let before = tenant_pictures::find(tenant, editor.viewer(), whose).await?;
+        self.put_picture(tenant, before, None, |made| tenant_pictures::set(tenant, editor, whose, made)).await
     }
 
     /// Makes a picture of an uploaded file; nothing is kept of it yet.
@@ -272,10 +279,11 @@ impl Files {
         let file = files::find(tenant, editor.viewer(), id).await?;
         let _slot = self.slots.acquire(tenant.id()).await.ok_or(Error::Busy)?;
         self.check(tenant, &file).await?;
-        if usize::try_from(file.promise.size).is_ok_and(|size| size > LARGEST_PICTURE) {
+        if usize::try_from(file.spec.size).is_ok_and(|size| size > MAX_PICTURE_BYTES) {
             return refused("photo", pictures::TOO_LARGE);
         }
-        let load = async { self.storage.get(&key(tenant, id, Place::Kept)).await?.ok_or(Error::NotUploaded) };
+        let load =
+            async { self.storage.get(&key(tenant, id, ObjectKind::Stored)).await?.ok_or(Error::NotUploaded) };
         let picture = self.decoders.make(tenant.id(), load).await?;
         Ok(New { id, picture, uploaded: true })
     }
@@ -289,7 +297,7 @@ impl Files {
         tenant: &Tenant,
         before: Option<Uuid>,
         new: Option<New>,
-        set: impl FnOnce(Option<Made>) -> F,
+        set: impl FnOnce(Option<StoredPicture>) -> F,
     ) -> Result<()>
     where
         F: Future<Output = tenant::Result<Option<Uuid>>>,
@@ -299,26 +307,26 @@ impl Files {
             None => None,
         };
         if let Some(before) = before {
-            uploads::note(&self.registry, tenant.id(), before, OF_NO_USE).await?;
+            uploads::schedule(&self.registry, tenant.id(), before, ORPHAN_GRACE).await?;
         }
         let gone = set(made).await?;
         // Somebody else was quicker, and it is their picture that is of no use now.
         if let Some(gone) = gone.filter(|gone| Some(*gone) != before) {
-            uploads::note(&self.registry, tenant.id(), gone, OF_NO_USE).await?;
+            uploads::schedule(&self.registry, tenant.id(), gone, ORPHAN_GRACE).await?;
         }
         Ok(())
     }
 
-    async fn keep(&self, tenant: &Tenant, New { id, picture, uploaded }: New) -> Result<Made> {
+    async fn keep(&self, tenant: &Tenant, New { id, picture, uploaded }: New) -> Result<StoredPicture> {
         let size = picture.large.len() as i64;
         self.need_room((picture.large.len() + picture.small.len()) as u64)?;
-        self.storage.put(&key(tenant, id, Place::Small), picture.small).await?;
-        self.storage.put(&key(tenant, id, Place::Kept), picture.large).await?;
-        Ok(Made { id, size, uploaded })
+        self.storage.put(&key(tenant, id, ObjectKind::Thumbnail), picture.small).await?;
+        self.storage.put(&key(tenant, id, ObjectKind::Stored), picture.large).await?;
+        Ok(StoredPicture { id, size, uploaded })
     }
 
     /// A picture as it is shown on a page; `None` when it is not there.
-    pub async fn picture(&self, tenant: &Tenant, id: Uuid, place: Place) -> Result<Option<Vec<u8>>> {
+    pub async fn picture(&self, tenant: &Tenant, id: Uuid, place: ObjectKind) -> Result<Option<Vec<u8>>> {
         Ok(self.storage.get(&key(tenant, id, place)).await?)
     }
 }

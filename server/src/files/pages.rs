@@ -21,8 +21,8 @@ use axum::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use tenant::{
-    files::Place,
-    photos::{self, Whose},
+    files::ObjectKind,
+    pictures::{self, PictureOwner},
 };
 use tower_sessions::Session;
 use uuid::Uuid;
@@ -32,7 +32,7 @@ type Done = Option<Result<Flash>>;
 
 /// The page on which a picture is chosen, and taken away.
 pub fn form(
-    whose: fn(Uuid) -> Whose,
+    whose: fn(Uuid) -> PictureOwner,
 ) -> impl Fn(State<AppState>, Request) -> Answered + Clone + Send + Sync + 'static {
     move |State(state), request| {
         Box::pin(async move {
@@ -56,8 +56,8 @@ pub fn form(
 
 /// Carries out what a form wants, before anything is rendered: whoever may send nothing is not listened to, and what is
 /// refused is read to its end all the same, so that browsers show the answer.
-async fn receive(state: &AppState, parts: &mut Parts, body: Body, whose: fn(Uuid) -> Whose) -> Done {
-    let mut incoming = Incoming::new(body, form::LARGEST_FORM);
+async fn receive(state: &AppState, parts: &mut Parts, body: Body, whose: fn(Uuid) -> PictureOwner) -> Done {
+    let mut incoming = Incoming::new(body, form::MAX_FORM_BYTES);
     let session = parts.extensions.get::<Session>().cloned();
     let office = match &session {
         Some(session) => state.identity.resolve(session).await.ok().flatten(),
@@ -80,20 +80,20 @@ async fn receive(state: &AppState, parts: &mut Parts, body: Body, whose: fn(Uuid
 async fn change(
     state: &AppState,
     office: &SignedIn,
-    whose: Whose,
+    whose: PictureOwner,
     headers: &HeaderMap,
     incoming: &mut Incoming,
 ) -> Result<Flash> {
     let (files, tenant) = (&state.files, &office.tenant);
     let editor = office.admin.editor()?;
-    photos::of_changeable(tenant, &editor, whose).await?;
+    pictures::find_for_edit(tenant, &editor, whose).await?;
     if !form::is_multipart(headers) {
         form::read_removal(incoming).await?;
         files.remove_picture(tenant, &editor, whose).await?;
         return Ok(Flash::PictureRemoved);
     }
     let mut slot = files.slots.acquire(tenant.id()).await.ok_or(Error::Busy)?;
-    files.need_room(form::LARGEST_FORM as u64)?;
+    files.need_room(form::MAX_FORM_BYTES as u64)?;
     files.need_quota(tenant, editor.viewer()).await?;
     let sent = form::read_picture(&files.storage, headers, incoming).await?;
     slot.received();
@@ -101,11 +101,11 @@ async fn change(
     Ok(Flash::PictureSaved)
 }
 
-async fn answer(whose: fn(Uuid) -> Whose, visit: Visit, office: SignedIn, done: Done) -> Answer {
+async fn answer(whose: fn(Uuid) -> PictureOwner, visit: Visit, office: SignedIn, done: Done) -> Answer {
     let whose = whose(visit.record()?);
     // Whoever may not change it does not see the form either.
     let editor = office.admin.editor()?;
-    if matches!(whose, Whose::Branch(_)) && !editor.is_of_all_branches() {
+    if matches!(whose, PictureOwner::Branch(_)) && !editor.covers_all_branches() {
         return Err(Failure::Forbidden);
     }
     let (message, status) = match done {
@@ -147,19 +147,24 @@ fn explained(error: Error) -> std::result::Result<(String, StatusCode), Failure>
 }
 
 pub async fn of_member(state: State<AppState>, request: Request) -> Response {
-    show(state.0, request, Whose::Member, Place::Kept).await
+    show(state.0, request, PictureOwner::Member, ObjectKind::Stored).await
 }
 
 pub async fn of_member_small(state: State<AppState>, request: Request) -> Response {
-    show(state.0, request, Whose::Member, Place::Small).await
+    show(state.0, request, PictureOwner::Member, ObjectKind::Thumbnail).await
 }
 
 pub async fn of_branch(state: State<AppState>, request: Request) -> Response {
-    show(state.0, request, Whose::Branch, Place::Kept).await
+    show(state.0, request, PictureOwner::Branch, ObjectKind::Stored).await
 }
 
 /// A picture, for whoever may see whose it is; what else there is to say is said by a page, as everywhere.
-async fn show(state: AppState, request: Request, whose: fn(Uuid) -> Whose, place: Place) -> Response {
+async fn show(
+    state: AppState,
+    request: Request,
+    whose: fn(Uuid) -> PictureOwner,
+    place: ObjectKind,
+) -> Response {
     let (mut parts, _) = request.into_parts();
     let failure = match picture(&state, &mut parts, whose, place).await {
         Ok(response) => return response,
@@ -172,15 +177,16 @@ async fn show(state: AppState, request: Request, whose: fn(Uuid) -> Whose, place
 async fn picture(
     state: &AppState,
     parts: &mut Parts,
-    whose: fn(Uuid) -> Whose,
-    place: Place,
+    whose: fn(Uuid) -> PictureOwner,
+    place: ObjectKind,
 ) -> std::result::Result<Response, Failure> {
     let id = pages::Id::from_request_parts(parts, &()).await;
     let (Some(session), Ok(pages::Id(id))) = (parts.extensions.get::<Session>(), id) else {
         return Err(Failure::NotFound);
     };
     let office = state.identity.resolve(session).await?.ok_or(Failure::NotFound)?;
-    let id = photos::of(&office.tenant, office.admin.viewer(), whose(id)).await?.ok_or(Failure::NotFound)?;
+    let id =
+        pictures::find(&office.tenant, office.admin.viewer(), whose(id)).await?.ok_or(Failure::NotFound)?;
     let tag = format!("\"{id}\"");
     let kept = [(header::ETAG, tag)];
     let known = Condition::of(&parts.headers, header::IF_NONE_MATCH);

@@ -1,7 +1,7 @@
 //! What is made of a picture that somebody sends: upright, square, small, and nothing of what a camera writes beside it.
 
 use super::{
-    Error, LARGEST_PICTURE, Result, refused,
+    Error, MAX_PICTURE_BYTES, Result, refused,
     slots::{PerTenant, acquire},
 };
 use image::{
@@ -78,7 +78,7 @@ impl Decoders {
         if sent.is_empty() {
             return refused("photo", EMPTY);
         }
-        if sent.len() > LARGEST_PICTURE {
+        if sent.len() > MAX_PICTURE_BYTES {
             return refused("photo", TOO_LARGE);
         }
         // The permits go with the work, which goes on when whoever asked for it has gone.

@@ -12,8 +12,8 @@ use tokio::{
 
 /// How many uploads are received at a time, of one church and by this process. Each takes a part of a body in memory,
 /// and disk for the rest.
-const OF_A_TENANT: usize = 2;
-const OF_THE_PROCESS: usize = 64;
+const UPLOADS_PER_TENANT: usize = 2;
+const UPLOADS_PER_PROCESS: usize = 64;
 
 /// How long an upload waits for its slot.
 const WAIT: Duration = Duration::from_secs(5);
@@ -64,7 +64,10 @@ pub struct UploadSlot {
 
 impl UploadSlots {
     pub fn new() -> Self {
-        Self { tenants: PerTenant::new(OF_A_TENANT), process: Arc::new(Semaphore::new(OF_THE_PROCESS)) }
+        Self {
+            tenants: PerTenant::new(UPLOADS_PER_TENANT),
+            process: Arc::new(Semaphore::new(UPLOADS_PER_PROCESS)),
+        }
     }
 
     /// A slot, or `None` when there is none in time. A tenant waits for one of its own before it stands in the queue of

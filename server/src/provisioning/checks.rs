@@ -1,30 +1,29 @@
-//! What an operator should know of a database server: said at start, and by `vestry doctor`.
+//! Checks of a database server's configuration, at startup and by `vestry doctor`.
 
 use super::{
     hardening::is_hardened,
-    servers::{Administered, Servers},
+    servers::{ServerAdmin, Servers},
 };
 use sqlx::Connection;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Connections besides the budget: of the registry, its listener and provisioning, for each process.
-pub const RESERVE: i64 = 20;
+/// Connections per process beyond the budget: registry, listener and provisioning.
+pub const RESERVED_CONNECTIONS: i64 = 20;
 
-/// How long a server may take to be looked at.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of the checks of one server.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Servers {
-    /// Findings of all servers, each in a sentence with what to do; empty when all is well.
-    pub async fn findings(&self, budget: i64, processes: i64) -> Vec<String> {
+    /// Checks all servers; returns each finding as a sentence with a remedy.
+    pub async fn check(&self, budget: i64, processes: i64) -> Vec<String> {
         let mut findings = Vec::new();
         for server in self.all().await {
-            let found = timeout(PATIENCE, server.findings(budget + RESERVE * processes)).await;
+            let found = timeout(TIMEOUT, server.check(budget + RESERVED_CONNECTIONS * processes)).await;
             match found {
                 Ok(Ok(found)) => findings.extend(found),
                 Ok(Err(_)) | Err(_) => {
-                    findings
-                        .push(format!("{}: the database server could not be looked at", server.server.name));
+                    findings.push(format!("{}: cannot check the database server", server.server.name));
                 }
             }
         }
@@ -32,14 +31,14 @@ impl Servers {
     }
 }
 
-impl Administered {
-    /// `connections` is how many Vestry may need in all.
-    async fn findings(&self, connections: i64) -> sqlx::Result<Vec<String>> {
+impl ServerAdmin {
+    /// Checks one server. `connections` is the maximum that Vestry may open.
+    async fn check(&self, connections: i64) -> sqlx::Result<Vec<String>> {
         let mut found = Vec::new();
         if let Some(mode) = self.weaker_tls() {
             found.push(format!(
-                "connections to another machine use sslmode={mode}: whoever is in between can read the passwords of \
-                 churches. Use sslmode=verify-full, with sslrootcert for a certificate authority of your own"
+                "connections to another machine use sslmode={mode}: anyone in between can read the passwords of \
+                 tenant roles. Use sslmode=verify-full, with sslrootcert for a certificate authority of your own"
             ));
         }
         let (allowed, queue): (i64, f64) = sqlx::query_as(
@@ -52,7 +51,7 @@ impl Administered {
         if allowed < connections {
             found.push(format!(
                 "max_connections leaves {allowed} connections, and Vestry may need {connections} \
-                 (VESTRY_CONNECTION_BUDGET and {RESERVE} for each process): raise max_connections or lower the budget"
+                 (VESTRY_CONNECTION_BUDGET and {RESERVED_CONNECTIONS} for each process): raise max_connections or lower the budget"
             ));
         }
         if queue > 0.5 {
@@ -72,15 +71,15 @@ impl Administered {
         let unhardened = self.unhardened().await?;
         if !unhardened.is_empty() {
             found.push(format!(
-                "the roles of churches may use advisory locks, large objects and statistics of others in {}: have a \
+                "tenant roles may use advisory locks, large objects and statistics of others in {}: have a \
                  superuser run what `vestry doctor --sql` prints",
-                some_of(&unhardened)
+                summarize(&unhardened)
             ));
         }
         Ok(found.into_iter().map(|finding| format!("{}: {finding}", self.server.name)).collect())
     }
 
-    /// Databases of churches that every role may connect to, as after `createdb` and `pg_restore` without `--create`.
+    /// Lists tenant databases that PUBLIC may connect to, as after `pg_restore` without `--create`.
     pub async fn open_to_public(&self) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
             "select datname::text from pg_database
@@ -93,9 +92,9 @@ impl Administered {
         .await
     }
 
-    /// Where churches' roles are not restricted: the newest of their databases, among which are those that were made
-    /// while a superuser ran the script, and what every database server has, which their roles may enter unless it is
-    /// closed. The table of locks is the server's, not a database's.
+    /// Lists databases without the restrictions of `vestry doctor --sql`: the newest tenant databases, which may have been
+    /// created while the script ran, and the default databases that tenant roles may connect to. Advisory locks are
+    /// server-wide.
     async fn unhardened(&self) -> sqlx::Result<Vec<String>> {
         const NEWEST: i64 = 20;
         let newest = "select datname::text from pg_database
@@ -114,7 +113,7 @@ impl Administered {
         for database in newest {
             let mut inside = match self.connect(&database).await {
                 Ok(inside) => inside,
-                // It was given another name, or removed, meanwhile.
+                // Renamed or dropped concurrently.
                 Err(error) if error.as_database_error().is_some() => continue,
                 Err(error) => return Err(error),
             };
@@ -127,8 +126,8 @@ impl Administered {
     }
 }
 
-/// The first few names, and how many more there are.
-fn some_of(names: &[String]) -> String {
+/// Joins the first names, and counts the rest.
+fn summarize(names: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown = names[..names.len().min(SHOWN)].join(", ");
     match names.len().saturating_sub(SHOWN) {

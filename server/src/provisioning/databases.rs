@@ -1,9 +1,12 @@
-//! What is made and removed on a database server for one tenant. Everything is check-then-act:
-//! whatever an earlier attempt has done is found and left alone.
+//! Creates, repairs and drops the database objects of one tenant. Each operation checks first, so it is idempotent.
 
-use super::{Template, failure::Failure, servers::Administered, steps::Result};
+use super::{
+    Template,
+    servers::ServerAdmin,
+    step_error::{Result, StepError},
+};
 use identity::Secret;
-use registry::{TenantId, ready::Vacancy, tenants::Placement};
+use registry::{DEDICATED_SCHEMA, TenantId, ready::Vacancy, tenants::Placement};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::time::Duration;
 use tenant::{
@@ -11,80 +14,79 @@ use tenant::{
     schema,
 };
 use tokio::time::timeout;
-use uuid::Uuid;
 
-/// A signup waits this long for a look into a ready database before it takes another.
-const INSPECTION: Duration = Duration::from_secs(2);
+/// Timeout for inspecting a ready database; the signup then tries another.
+const INSPECTION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A role that may only log in, and what its password is checked against.
+/// A tenant's login role, with the verifier of its password.
 pub struct Role {
     name: String,
     verifier: String,
     connection_limit: i32,
 }
 
-impl Administered {
-    /// A database of the tenant's own, with the current tables when it is made now, and its role.
-    /// Whether it was made now.
-    pub async fn make_database(&self, database: &str, role: &Role) -> Result<bool> {
-        // Whoever waits for a turn holds no connection meanwhile.
-        let _turn = self.turns.acquire().await;
-        let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
+impl ServerAdmin {
+    /// Creates a dedicated database with the current tables, and its role. Returns false if the database existed.
+    pub async fn create_database(&self, database: &str, role: &Role) -> Result<bool> {
+        // Acquired before the connection, so that waiting holds none.
+        let _permit = self.clone_permits.acquire().await;
+        let mut connection = self.maintenance.acquire().await.map_err(StepError::from_server)?;
         let cloned = match exists(&mut connection, database).await? {
             true => false,
             false => self.clone_template(&mut connection, database).await?,
         };
-        let rights = format!("{}{}", role.rights(database), self.mark_of(&format!("database {database}")));
-        connection.execute(AssertSqlSafe(rights)).await.map_err(Failure::of_server)?;
+        let rights = format!("{}{}", role.rights(database), self.mark_sql(&format!("database {database}")));
+        connection.execute(AssertSqlSafe(rights)).await.map_err(StepError::from_server)?;
         drop(connection);
         if cloned {
-            // Whoever enters a database first waits until PostgreSQL has read its catalogs, and keeps what they say for
-            // the next.
-            let mut inside = self.connect(database).await.map_err(Failure::of_server)?;
-            schema::admit(&mut inside, schema::SCHEMA, &role.name).await.map_err(Failure::of_server)?;
-            inside.close().await.map_err(Failure::of_server)?;
+            // Also warms the catalog cache of the new database.
+            let mut inside = self.connect(database).await.map_err(StepError::from_server)?;
+            schema::grant_usage(&mut inside, DEDICATED_SCHEMA, &role.name)
+                .await
+                .map_err(StepError::from_server)?;
+            inside.close().await.map_err(StepError::from_server)?;
         }
         Ok(cloned)
     }
 
-    /// Says in PostgreSQL which installation made something, as several may share a server.
-    fn mark_of(&self, what: &str) -> String {
+    /// Returns the statement that marks an object with this installation, as several may share a server.
+    fn mark_sql(&self, what: &str) -> String {
         self.mark.as_ref().map(|mark| format!("comment on {what} is '{mark}';")).unwrap_or_default()
     }
 
     async fn clone_template(&self, connection: &mut PgConnection, database: &str) -> Result<bool> {
-        Template::ensure(self)
-            .await
-            .map_err(|error| Failure::passing("The template of new databases could not be made.", error))?;
+        Template::ensure(self).await.map_err(|error| {
+            StepError::transient("The template of new databases could not be created.", error)
+        })?;
         let clone =
             format!("create database {database} template {} strategy wal_log", Template::name(self.owner()));
         match connection.execute(AssertSqlSafe(clone)).await {
             Ok(_) => Ok(true),
-            // A server that lost its worker in the middle may still have finished the work.
+            // An earlier attempt may have finished after its worker died.
             Err(error) if is_code(&error, "42P04") => Ok(false),
-            Err(error) => Err(Failure::of_server(error)),
+            Err(error) => Err(StepError::from_server(error)),
         }
     }
 
-    /// Brings a tenant's own database to the current tables, and lets its role in.
+    /// Migrates a dedicated database and grants its role usage of the schema.
     pub async fn update_database(&self, database: &str, role: &str) -> Result {
-        let _turn = self.turns.acquire().await;
-        let mut inside = self.connect(database).await.map_err(Failure::of_server)?;
-        let mut tx = inside.begin().await.map_err(Failure::of_server)?;
-        schema::update(&mut tx, schema::SCHEMA, Template::TENANTS).await?;
-        schema::admit(&mut tx, schema::SCHEMA, role).await.map_err(Failure::of_server)?;
-        tx.commit().await.map_err(Failure::of_server)?;
-        inside.close().await.map_err(Failure::of_server)?;
-        self.harden(database).await.map_err(Failure::of_server)
+        let _permit = self.clone_permits.acquire().await;
+        let mut inside = self.connect(database).await.map_err(StepError::from_server)?;
+        let mut tx = inside.begin().await.map_err(StepError::from_server)?;
+        schema::update(&mut tx, DEDICATED_SCHEMA, Template::TENANTS).await?;
+        schema::grant_usage(&mut tx, DEDICATED_SCHEMA, role).await.map_err(StepError::from_server)?;
+        tx.commit().await.map_err(StepError::from_server)?;
+        inside.close().await.map_err(StepError::from_server)?;
+        self.harden(database).await.map_err(StepError::from_server)
     }
 
-    /// Restores a tenant's role, in whatever state it or its database is.
-    pub async fn repair_role(&self, placement: &Placement, role: &Role, own_database: bool) -> Result {
+    /// Restores a tenant's role and its rights, whatever state they are in.
+    pub async fn repair_role(&self, placement: &Placement, role: &Role, dedicated: bool) -> Result {
         let (database, name) = (&placement.database, &role.name);
-        let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
-        let mut tx = connection.begin().await.map_err(Failure::of_server)?;
-        // Of two processes that write one role, one fails.
-        let rights = match own_database {
+        let mut connection = self.maintenance.acquire().await.map_err(StepError::from_server)?;
+        let mut tx = connection.begin().await.map_err(StepError::from_server)?;
+        // Serialised: concurrent updates of one role fail.
+        let rights = match dedicated {
             true => role.rights(database),
             false => role.rights_in_schema(database, &placement.schema),
         };
@@ -94,163 +96,160 @@ impl Administered {
              alter role {name} reset all;
              alter role {name} in database {database} reset all;
              {rights}",
-            role.made(),
+            role.create_sql(),
         );
-        tx.execute(AssertSqlSafe(repair)).await.map_err(Failure::of_server)?;
-        tx.commit().await.map_err(Failure::of_server)?;
+        tx.execute(AssertSqlSafe(repair)).await.map_err(StepError::from_server)?;
+        tx.commit().await.map_err(StepError::from_server)?;
         drop(connection);
-        match own_database {
+        match dedicated {
             true => self.update_database(database, name).await,
             false => self.update_schema(placement, name).await,
         }
     }
 
-    /// The database that tenants with a schema only share, and the role by which they may enter it: letting
-    /// each in by name would change one row for all of them, which no two can do at a time.
-    pub async fn make_shared_database(&self, database: &str) -> Result {
-        let entrance = entrance(database);
-        let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
+    /// Creates the database of schema-isolated tenants, and the group role that may connect to it. A grant for each
+    /// tenant would update one catalog row, which concurrent signups cannot do.
+    pub async fn create_shared_database(&self, database: &str) -> Result {
+        let group = connect_group(database);
+        let mut connection = self.maintenance.acquire().await.map_err(StepError::from_server)?;
         let foreign: Option<bool> = sqlx::query_scalar(
             "select pg_get_userbyid(datdba) <> current_user from pg_database where datname = $1",
         )
         .bind(database)
         .fetch_optional(&mut *connection)
         .await
-        .map_err(Failure::of_server)?;
+        .map_err(StepError::from_server)?;
         if foreign == Some(true) {
-            return Err(Failure::lasting(
+            return Err(StepError::permanent(
                 "The database server is used by another installation. Its operator has to correct that.",
                 format!("the database {database} belongs to another role: give the registry another name"),
             ));
         }
-        // The last deed of those below.
+        // The grant is the last statement below.
         let open: bool = sqlx::query_scalar(
             "select exists (select from pg_database d, aclexplode(d.datacl) acl
                              where d.datname = $1 and acl.grantee = to_regrole($2)::oid)",
         )
         .bind(database)
-        .bind(&entrance)
+        .bind(&group)
         .fetch_one(&mut *connection)
         .await
-        .map_err(Failure::of_server)?;
+        .map_err(StepError::from_server)?;
         if open {
             return Ok(());
         }
         let create = format!("create database {database} template template0 encoding 'UTF8'");
         match connection.execute(AssertSqlSafe(create)).await {
             Err(error) if !is_code(&error, "42P04") && !is_code(&error, "23505") => {
-                return Err(Failure::of_server(error));
+                return Err(StepError::from_server(error));
             }
             _ => {}
         }
         let close = format!("revoke all on database {database} from public");
-        connection.execute(AssertSqlSafe(close)).await.map_err(Failure::of_server)?;
+        connection.execute(AssertSqlSafe(close)).await.map_err(StepError::from_server)?;
         self.shared(database)
             .execute("revoke all on schema public from public")
             .await
-            .map_err(Failure::of_server)?;
-        self.harden(database).await.map_err(Failure::of_server)?;
+            .map_err(StepError::from_server)?;
+        self.harden(database).await.map_err(StepError::from_server)?;
         let open = format!(
-            "do $$ begin create role {entrance} nologin; exception when duplicate_object then end $$;
-             grant connect on database {database} to {entrance}"
+            "do $$ begin create role {group} nologin; exception when duplicate_object then end $$;
+             grant connect on database {database} to {group}"
         );
-        connection.execute(AssertSqlSafe(open)).await.map_err(Failure::of_server)?;
+        connection.execute(AssertSqlSafe(open)).await.map_err(StepError::from_server)?;
         Ok(())
     }
 
-    /// The tables of a tenant that has a schema only, its role, and what that may do: all or nothing.
-    pub async fn make_schema(&self, placement: &Placement, role: &Role) -> Result {
+    /// Creates a schema-isolated tenant's tables, role and rights in one transaction.
+    pub async fn create_schema(&self, placement: &Placement, role: &Role) -> Result {
         let (database, schema, name) = (&placement.database, &placement.schema, &role.name);
-        let mut connection = self.shared(database).acquire().await.map_err(Failure::of_server)?;
-        let mut tx = connection.begin().await.map_err(Failure::of_server)?;
+        let mut connection = self.shared(database).acquire().await.map_err(StepError::from_server)?;
+        let mut tx = connection.begin().await.map_err(StepError::from_server)?;
         tx.execute(AssertSqlSafe(role.rights_in_schema(database, schema)))
             .await
-            .map_err(Failure::of_server)?;
+            .map_err(StepError::from_server)?;
         schema::update(&mut tx, schema, name).await?;
-        schema::admit(&mut tx, schema, name).await.map_err(Failure::of_server)?;
-        tx.commit().await.map_err(Failure::of_server)
+        schema::grant_usage(&mut tx, schema, name).await.map_err(StepError::from_server)?;
+        tx.commit().await.map_err(StepError::from_server)
     }
 
-    /// Brings a tenant's schema to the current tables. Its role is left alone: of two who write that, one fails.
+    /// Migrates a tenant's schema. Leaves its role alone: concurrent updates of one role fail.
     pub async fn update_schema(&self, placement: &Placement, role: &str) -> Result {
-        let mut connection = self.shared(&placement.database).acquire().await.map_err(Failure::of_server)?;
-        let mut tx = connection.begin().await.map_err(Failure::of_server)?;
+        let mut connection =
+            self.shared(&placement.database).acquire().await.map_err(StepError::from_server)?;
+        let mut tx = connection.begin().await.map_err(StepError::from_server)?;
         schema::update(&mut tx, &placement.schema, role).await?;
-        schema::admit(&mut tx, &placement.schema, role).await.map_err(Failure::of_server)?;
-        tx.commit().await.map_err(Failure::of_server)
+        schema::grant_usage(&mut tx, &placement.schema, role).await.map_err(StepError::from_server)?;
+        tx.commit().await.map_err(StepError::from_server)
     }
 
-    /// What a tenant's own database holds; `None` when there is no such database.
+    /// Returns what a dedicated database holds; `None` if it does not exist.
     pub async fn database_contents(&self, database: &str) -> Result<Option<Contents>> {
         match self.connect(database).await {
             Ok(mut inside) => {
-                let found = contents(&mut inside, None).await.map_err(Failure::of_server)?;
-                inside.close().await.map_err(Failure::of_server)?;
+                let found = contents(&mut inside, None).await.map_err(StepError::from_server)?;
+                inside.close().await.map_err(StepError::from_server)?;
                 Ok(Some(found))
             }
             Err(error) if is_code(&error, "3D000") => Ok(None),
-            Err(error) => Err(Failure::of_server(error)),
+            Err(error) => Err(StepError::from_server(error)),
         }
     }
 
-    /// The same of a tenant that has a schema only.
+    /// Returns what a tenant's schema holds; `None` if it does not exist.
     pub async fn schema_contents(&self, database: &str, schema: &str) -> Result<Option<Contents>> {
         let mut connection = match self.shared(database).acquire().await {
             Ok(connection) => connection,
             Err(error) if is_code(&error, "3D000") => return Ok(None),
-            Err(error) => return Err(Failure::of_server(error)),
+            Err(error) => return Err(StepError::from_server(error)),
         };
-        let there: bool = sqlx::query_scalar("select to_regnamespace($1) is not null")
+        let exists: bool = sqlx::query_scalar("select to_regnamespace($1) is not null")
             .bind(schema)
             .fetch_one(&mut *connection)
             .await
-            .map_err(Failure::of_server)?;
-        match there {
+            .map_err(StepError::from_server)?;
+        match exists {
             false => Ok(None),
-            true => contents(&mut connection, Some(schema)).await.map(Some).map_err(Failure::of_server),
+            true => contents(&mut connection, Some(schema)).await.map(Some).map_err(StepError::from_server),
         }
     }
 
-    /// Whether a ready database may be handed to a church.
+    /// Returns whether a signup may take a ready database.
     pub async fn vacancy(&self, id: &TenantId) -> Vacancy {
-        let name = id.own_name();
-        let look = async {
+        let name = id.pg_identifier();
+        let inspect = async {
             let found = self.database_contents(&name).await?;
             let role = sqlx::query_scalar::<_, bool>("select to_regrole($1) is not null").bind(&name);
-            let role = role.fetch_one(&self.maintenance).await.map_err(Failure::of_server)?;
-            Ok::<_, Failure>(match found {
+            let role = role.fetch_one(&self.maintenance).await.map_err(StepError::from_server)?;
+            Ok::<_, StepError>(match found {
                 Some(Contents::Empty) if role => Vacancy::Vacant,
                 Some(Contents::Empty) | None => Vacancy::Missing,
                 Some(Contents::Initial | Contents::Data) => Vacancy::Occupied,
             })
         };
-        match timeout(INSPECTION, look).await {
+        match timeout(INSPECTION_TIMEOUT, inspect).await {
             Ok(Ok(vacancy)) => vacancy,
-            Ok(Err(failure)) => {
-                tracing::warn!(
-                    database = name,
-                    cause = failure.cause,
-                    "a ready database could not be looked at"
-                );
+            Ok(Err(error)) => {
+                tracing::warn!(database = name, error = error.cause, "cannot inspect a ready database");
                 Vacancy::Unknown
             }
             Err(_) => Vacancy::Unknown,
         }
     }
 
-    /// `drop role` comes last: until then a repetition finds what is left to do.
+    /// Drops a database and its role. The role goes last, so that a repeated call finds what is left.
     pub async fn drop_database(&self, database: &str, role: &str) -> Result {
         for statement in [
             format!("drop database if exists {database} with (force)"),
             format!("drop role if exists {role}"),
         ] {
-            self.maintenance.execute(AssertSqlSafe(statement)).await.map_err(Failure::of_server)?;
+            self.maintenance.execute(AssertSqlSafe(statement)).await.map_err(StepError::from_server)?;
         }
         Ok(())
     }
 
     pub async fn drop_schema(&self, placement: &Placement, role: &str) -> Result {
-        let mut connection = self.maintenance.acquire().await.map_err(Failure::of_server)?;
+        let mut connection = self.maintenance.acquire().await.map_err(StepError::from_server)?;
         if exists(&mut connection, &placement.database).await? {
             let drop = format!(
                 "drop schema if exists {} cascade;
@@ -262,26 +261,22 @@ impl Administered {
                 placement.schema, placement.database
             );
             let shared = self.shared(&placement.database);
-            shared.execute(AssertSqlSafe(drop)).await.map_err(Failure::of_server)?;
+            shared.execute(AssertSqlSafe(drop)).await.map_err(StepError::from_server)?;
         }
         let drop = format!("drop role if exists {role}");
-        connection.execute(AssertSqlSafe(drop)).await.map_err(Failure::of_server)?;
+        connection.execute(AssertSqlSafe(drop)).await.map_err(StepError::from_server)?;
         Ok(())
     }
 }
 
-/// The comment on what an installation has made.
-pub fn installation_mark(id: Uuid) -> String {
-    format!("vestry {id}")
-}
-
 impl Role {
-    pub fn of(id: &TenantId, version: i32, secret: &Secret, connection_limit: i32) -> Self {
+    pub fn new(id: &TenantId, version: i32, secret: &Secret, connection_limit: i32) -> Self {
         let verifier = secret.tenant_roles().verifier(id.as_str(), version);
-        Self { name: id.own_name(), verifier, connection_limit }
+        Self { name: id.pg_identifier(), verifier, connection_limit }
     }
 
-    /// The role, and its way into a database of its own. The settings are for people who use psql: Vestry sends its own.
+    /// Returns the statements that create the role with access to its dedicated database. The settings are for psql:
+    /// Vestry's connections override them.
     fn rights(&self, database: &str) -> String {
         let name = &self.name;
         format!(
@@ -290,25 +285,25 @@ impl Role {
              alter role {name} in database {database} set search_path = {};
              revoke all on database {database} from public;
              grant connect on database {database} to {name};",
-            self.made(),
+            self.create_sql(),
             Template::TENANTS,
-            schema::SCHEMA,
+            DEDICATED_SCHEMA,
         )
     }
 
-    /// The role, and its way into a database that it shares.
+    /// Returns the statements that create the role with access to its schema in a shared database.
     fn rights_in_schema(&self, database: &str, schema: &str) -> String {
         let name = &self.name;
         format!(
             "{};
              grant {} to {name};
              alter role {name} in database {database} set search_path = {schema};",
-            self.made(),
-            entrance(database),
+            self.create_sql(),
+            connect_group(database),
         )
     }
 
-    fn made(&self) -> String {
+    fn create_sql(&self) -> String {
         let Self { name, verifier, connection_limit } = self;
         format!(
             "do $$ begin
@@ -327,8 +322,8 @@ impl Role {
     }
 }
 
-/// Whoever has this role may enter the database; no more than that.
-fn entrance(shared_database: &str) -> String {
+/// Returns the name of the group role that may connect to a shared database, and nothing else.
+fn connect_group(shared_database: &str) -> String {
     format!("{shared_database}_tenants")
 }
 
@@ -337,7 +332,7 @@ async fn exists(connection: &mut PgConnection, database: &str) -> Result<bool> {
         .bind(database)
         .fetch_one(connection)
         .await
-        .map_err(Failure::of_server)
+        .map_err(StepError::from_server)
 }
 
 fn is_code(error: &sqlx::Error, code: &str) -> bool {

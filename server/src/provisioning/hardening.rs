@@ -1,12 +1,13 @@
-//! What only a superuser can take from the roles of churches: locks and notifications that reach beyond their own
-//! database or schema, large objects, and a look at what others do.
+//! Restrictions of tenant roles that only a superuser can apply: server-wide locks and notifications, large objects, and
+//! statistics of other roles.
 
-use super::servers::Administered;
+use super::servers::ServerAdmin;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-/// Revokes in one database, for superusers only. `role` is the installation's own, and keeps all of it. May be repeated.
+/// Returns the restricting statements for one database; requires a superuser. `role`, the installation's own, is exempt.
+/// Idempotent.
 ///
-/// The statement NOTIFY cannot be revoked: `pg_notification_queue_usage()` has to be watched.
+/// NOTIFY itself cannot be revoked: monitor `pg_notification_queue_usage()`.
 pub fn hardening_sql(role: &str) -> String {
     format!(
         "do $$
@@ -34,9 +35,9 @@ end $$;
     )
 }
 
-/// What every server has is open to every role, and locks, notifications and large objects made there count for the
+/// Returns the statements that close the default databases, where locks, notifications and large objects affect the
 /// whole server.
-fn closing_sql(role: &str) -> String {
+fn close_defaults_sql(role: &str) -> String {
     format!(
         "\\connect postgres
 grant connect, temporary on database postgres to \"{role}\";
@@ -45,7 +46,7 @@ revoke connect, temporary on database postgres, template1 from public;
     )
 }
 
-/// The same for several databases of a server, as a script for psql. Nobody may connect to a template otherwise.
+/// Returns a psql script that restricts several databases. Templates allow connections for its duration.
 pub fn hardening_script(role: &str, databases: &[String]) -> String {
     let sql = hardening_sql(role);
     let blocks = databases.iter().map(|database| {
@@ -59,23 +60,23 @@ pub fn hardening_script(role: &str, databases: &[String]) -> String {
         format!("{}\\connect {database}\n{sql}{}", allow(true), allow(false))
     });
     format!(
-        "-- For psql, as a superuser of the database server. May be repeated.\n\\set ON_ERROR_STOP on\n{}{}",
-        closing_sql(role),
+        "-- For psql, as a superuser of the database server. Idempotent.\n\\set ON_ERROR_STOP on\n{}{}",
+        close_defaults_sql(role),
         blocks.collect::<Vec<_>>().join("\n")
     )
 }
 
-/// Whether churches' roles in this database were restricted.
+/// Returns whether this database is restricted.
 pub async fn is_hardened(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let revoked =
         "select not has_function_privilege('public', 'pg_catalog.pg_advisory_lock(bigint)', 'execute')";
     sqlx::query_scalar(revoked).fetch_one(connection).await
 }
 
-impl Administered {
-    /// The databases of this installation on the server: shared ones, those of churches (`placed`: those that the
-    /// registry names, whatever they are called) and, first of all, templates, so that what is made from them meanwhile
-    /// is restricted. Databases of others are none of our business, and nobody enters one that is closed.
+impl ServerAdmin {
+    /// Lists the installation's databases on the server: templates first, so that concurrent clones are restricted too,
+    /// then shared and tenant databases. `placed` are those the registry names, whatever they are called. Omits databases
+    /// of others, and those that allow no connections.
     pub async fn databases(&self, placed: &[String]) -> sqlx::Result<Vec<String>> {
         sqlx::query_scalar(
             "select datname::text from pg_database
@@ -90,8 +91,7 @@ impl Administered {
         .await
     }
 
-    /// Restricts the roles of churches in one database, where this process is the server's superuser too: in the
-    /// embedded PostgreSQL. Elsewhere a superuser runs [`hardening_script`].
+    /// Restricts one database of the embedded PostgreSQL. Elsewhere a superuser runs [`hardening_script`].
     pub async fn harden(&self, database: &str) -> sqlx::Result<()> {
         let Some(superuser) = &self.superuser else { return Ok(()) };
         let mut connection = PgConnection::connect_with(&superuser.clone().database(database)).await?;

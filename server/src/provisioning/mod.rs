@@ -1,23 +1,24 @@
-//! How a tenant is made: a worker claims a run and takes its steps, each of them safe to repeat.
+//! Provisioning of tenants: a worker claims a run and executes its steps, all of which are idempotent.
 
 mod checks;
 mod databases;
-mod failure;
 mod hardening;
+mod provisioner;
+mod ready;
 mod repair;
 mod servers;
+mod step_error;
 mod steps;
-mod stock;
 mod template;
+mod undo;
 mod upgrade;
 mod worker;
 
-pub use checks::RESERVE;
-pub use databases::installation_mark;
+pub use checks::RESERVED_CONNECTIONS;
 pub use hardening::{hardening_script, hardening_sql};
-pub use repair::Repairs;
-pub use servers::Servers;
-pub use steps::Tools;
+pub use provisioner::Provisioner;
+pub use repair::RoleRepair;
+pub use servers::{Servers, installation_mark};
 pub use template::Template;
 pub use upgrade::{upgrade, vacancy};
 pub use worker::Worker;

@@ -1,4 +1,4 @@
-use super::{databases::installation_mark, failure::Failure};
+use super::step_error::StepError;
 use identity::Secret;
 use registry::{Registry, chain, servers, servers::Server};
 use sqlx::{
@@ -17,51 +17,52 @@ use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// The database that every server has. All processes meet here: a lock taken in it holds for the whole server.
+/// Maintenance database. Advisory locks are per database, so all processes take server-wide locks here.
 const MAINTENANCE: &str = "postgres";
-/// How often every server is asked whether it answers, and how long it may take.
-const LOOK_AROUND: Duration = Duration::from_secs(2);
-const ANSWER: Duration = Duration::from_secs(2);
-/// Cloning or changing more databases than this at a time makes none of them ready sooner.
-const TURNS: usize = 2;
+/// Interval and timeout of the probes.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// More concurrent clones than this do not finish any of them sooner.
+const MAX_CONCURRENT_CLONES: usize = 2;
 
-/// The database servers as their administrator sees them: may make databases and roles.
+/// The database servers, connected as administrator: may create databases and roles.
 #[derive(Clone)]
 pub struct Servers(Arc<Inner>);
 
 struct Inner {
     registry: Registry,
     secret: Secret,
-    primary: Arc<Administered>,
-    /// The other servers, as far as this process has met them.
-    others: Mutex<HashMap<Uuid, Known>>,
-    /// The database in which tenants with a schema of their own live, on every server.
+    primary: Arc<ServerAdmin>,
+    /// The other servers, as last loaded from the registry.
+    others: Mutex<HashMap<Uuid, LoadedServer>>,
+    /// Name of the database for schema-isolated tenants, on every server.
     shared_database: String,
     mark: Option<String>,
 }
 
-/// A server, and the sealed way in that it was met by.
-type Known = (Vec<u8>, Arc<Administered>);
+/// A server, and the sealed URL it was loaded with.
+type LoadedServer = (Vec<u8>, Arc<ServerAdmin>);
 
-pub struct Administered {
+/// Administrator's connections to one database server.
+pub struct ServerAdmin {
     pub server: Server,
     options: PgConnectOptions,
-    /// Where this process is the server's superuser too.
+    /// Superuser of the embedded PostgreSQL.
     pub superuser: Option<PgConnectOptions>,
-    /// For what is done to the server as a whole: databases and roles.
+    /// Pool for server-wide statements: databases and roles.
     pub maintenance: PgPool,
-    /// Of the databases that tenants share, by name.
+    /// Pools of shared databases, by name.
     shared: Mutex<HashMap<String, PgPool>>,
-    /// Turns at what is much work.
-    pub turns: Semaphore,
-    /// Whether it answered when it was last asked.
+    /// Limits concurrent clones and upgrades.
+    pub clone_permits: Semaphore,
+    /// Result of the last probe.
     up: AtomicBool,
-    /// Comment on the databases that this installation makes.
+    /// Comment on the databases of this installation.
     pub mark: Option<String>,
 }
 
 impl Servers {
-    /// `superuser` is that of the embedded PostgreSQL.
+    /// `superuser` is set with the embedded PostgreSQL only.
     pub fn new(
         registry: Registry,
         secret: Secret,
@@ -75,14 +76,14 @@ impl Servers {
         Self(Arc::new(Inner {
             registry,
             secret,
-            primary: Arc::new(Administered::new(primary, options, mark.clone(), superuser)),
+            primary: Arc::new(ServerAdmin::new(primary, options, mark.clone(), superuser)),
             others: Mutex::default(),
             shared_database,
             mark,
         }))
     }
 
-    pub fn primary(&self) -> Arc<Administered> {
+    pub fn primary(&self) -> Arc<ServerAdmin> {
         self.0.primary.clone()
     }
 
@@ -90,78 +91,78 @@ impl Servers {
         &self.0.shared_database
     }
 
-    pub async fn find(&self, id: Uuid) -> Result<Arc<Administered>, Failure> {
+    pub async fn find(&self, id: Uuid) -> Result<Arc<ServerAdmin>, StepError> {
         if id == self.0.primary.server.id {
             return Ok(self.primary());
         }
-        if let Some((_, known)) = self.known().get(&id) {
+        if let Some((_, known)) = self.others().get(&id) {
             return Ok(known.clone());
         }
-        self.meet().await?;
-        let unknown = || Failure::lasting("The database server of this church is not known here.", id);
-        self.known().get(&id).map(|(_, known)| known.clone()).ok_or_else(unknown)
+        self.reload().await?;
+        let unknown = || StepError::permanent("The database server of this church is not known here.", id);
+        self.others().get(&id).map(|(_, known)| known.clone()).ok_or_else(unknown)
     }
 
-    /// Asks all servers again and again whether they answer, and writes down what has changed.
+    /// Probes all servers periodically and records changes.
     pub async fn watch(self, stop: CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(LOOK_AROUND)).await.is_some() {
-            let all = self.met();
-            let reach_all = futures::future::join_all(all.iter().map(|server| self.reach(server)));
-            // At the same time: when the registry is down, so may be one of the servers, and nothing else would tell.
-            let (met, _) = tokio::join!(self.meet(), reach_all);
-            if let Err(failure) = met {
-                tracing::debug!(error = failure.cause, "the database servers could not be listed");
+        while stop.run_until_cancelled(tokio::time::sleep(POLL_INTERVAL)).await.is_some() {
+            let all = self.loaded();
+            let probe_all = futures::future::join_all(all.iter().map(|server| self.probe(server)));
+            // Concurrently: a failing reload must not hide a server that is down too.
+            let (reloaded, _) = tokio::join!(self.reload(), probe_all);
+            if let Err(error) = reloaded {
+                tracing::debug!(error = error.cause, "cannot list the database servers");
             }
         }
     }
 
-    /// All servers of the installation.
-    pub async fn all(&self) -> Vec<Arc<Administered>> {
-        if let Err(failure) = self.meet().await {
-            tracing::warn!(cause = failure.cause, "the database servers could not be listed");
+    /// Reloads and returns all servers.
+    pub async fn all(&self) -> Vec<Arc<ServerAdmin>> {
+        if let Err(error) = self.reload().await {
+            tracing::warn!(error = error.cause, "cannot list the database servers");
         }
-        self.met()
+        self.loaded()
     }
 
-    fn met(&self) -> Vec<Arc<Administered>> {
-        let others = self.known().values().map(|(_, known)| known.clone()).collect::<Vec<_>>();
+    fn loaded(&self) -> Vec<Arc<ServerAdmin>> {
+        let others = self.others().values().map(|(_, known)| known.clone()).collect::<Vec<_>>();
         std::iter::once(self.primary()).chain(others).collect()
     }
 
-    /// Whether a server answers now; what that changes is written down.
-    pub async fn reach(&self, server: &Administered) -> bool {
+    /// Returns whether a server answers; logs and records a change.
+    pub async fn probe(&self, server: &ServerAdmin) -> bool {
         let name = server.server.name.as_str();
-        let asked = sqlx::query("select").execute(&server.maintenance);
-        let reached = match timeout(ANSWER, asked).await {
+        let query = sqlx::query("select").execute(&server.maintenance);
+        let probed = match timeout(PROBE_TIMEOUT, query).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(chain(&error).to_string()),
-            Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
         };
-        metrics::gauge!("vestry_server_up", "server" => name.to_owned()).set(if reached.is_ok() {
+        metrics::gauge!("vestry_server_up", "server" => name.to_owned()).set(if probed.is_ok() {
             1.0
         } else {
             0.0
         });
-        // Said when it changes; it is asked every two seconds.
-        let up = reached.is_ok();
+        // Logs changes only.
+        let up = probed.is_ok();
         if server.up.swap(up, Relaxed) != up {
-            match &reached {
-                Ok(()) => tracing::info!(server = name, "the database server answers again"),
-                Err(error) => tracing::error!(server = name, %error, "the database server does not answer"),
+            match &probed {
+                Ok(()) => tracing::info!(server = name, "database server is reachable again"),
+                Err(error) => tracing::error!(server = name, %error, "database server is unreachable"),
             }
         }
-        if let Err(error) = servers::note_reached(&self.0.registry, server.server.id, up).await {
-            tracing::debug!(server = name, error = %chain(&error), "whether a server answers could not be written down");
+        if let Err(error) = servers::set_reachable(&self.0.registry, server.server.id, up).await {
+            tracing::debug!(server = name, error = %chain(&error), "cannot record whether a server is reachable");
         }
         up
     }
 
-    /// Learns of servers that were added, moved or given another administrator.
-    async fn meet(&self) -> Result<(), Failure> {
-        for (server, sealed) in servers::administered(&self.0.registry).await? {
+    /// Loads servers that were added, moved or given another administrator.
+    async fn reload(&self) -> Result<(), StepError> {
+        for (server, sealed) in servers::list_with_admin_urls(&self.0.registry).await? {
             let Some(sealed) = sealed else { continue };
-            let is_same = |(by, known): &Known| *by == sealed && known.server == server;
-            if self.known().get(&server.id).is_some_and(is_same) {
+            let is_same = |(by, known): &LoadedServer| *by == sealed && known.server == server;
+            if self.others().get(&server.id).is_some_and(is_same) {
                 continue;
             }
             let options = self
@@ -173,33 +174,36 @@ impl Servers {
             match options {
                 Some(options) => {
                     let id = server.id;
-                    self.known().insert(
+                    self.others().insert(
                         id,
-                        (sealed, Arc::new(Administered::new(server, options, self.0.mark.clone(), None))),
+                        (sealed, Arc::new(ServerAdmin::new(server, options, self.0.mark.clone(), None))),
                     );
                 }
-                None => tracing::warn!(server = server.name, "sealed with another secret key: add it again"),
+                None => tracing::warn!(
+                    server = server.name,
+                    "cannot unseal the server's URL: sealed with another secret key; add it again"
+                ),
             }
         }
         Ok(())
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Known>> {
+    fn others(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, LoadedServer>> {
         self.0.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Administered {
+impl ServerAdmin {
     fn new(
         server: Server,
         options: PgConnectOptions,
         mark: Option<String>,
         superuser: Option<PgConnectOptions>,
     ) -> Self {
-        // A statement may hold what a password is checked against.
+        // Statements contain password verifiers.
         let options = options
             .disable_statement_logging()
-            // A process that is frozen in the middle of an upgrade does not lock the church out for longer.
+            // Bounds how long a process frozen during an upgrade locks a tenant out.
             .options([("idle_in_transaction_session_timeout", "30s")]);
         let maintenance = pool(4, options.clone().database(MAINTENANCE));
         Self {
@@ -208,26 +212,26 @@ impl Administered {
             superuser,
             maintenance,
             shared: Mutex::default(),
-            turns: Semaphore::new(TURNS),
+            clone_permits: Semaphore::new(MAX_CONCURRENT_CLONES),
             mark,
             up: AtomicBool::new(true),
         }
     }
 
-    /// A database that tenants share, as the owner of their tables. The connections are kept: one that has come
-    /// to know the catalogs makes a schema in less time than it takes to open another.
+    /// Returns the pool of a shared database, as the owner of its tables. Pooled because a warm catalog cache makes schema
+    /// creation faster than connecting.
     pub fn shared(&self, database: &str) -> PgPool {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let open = || pool(2, self.options.clone().database(database));
         shared.entry(database.to_owned()).or_insert_with(open).clone()
     }
 
-    /// The role that owns what this installation makes here.
+    /// Returns the role that owns the installation's databases on this server.
     pub fn owner(&self) -> &str {
         self.options.get_username()
     }
 
-    /// The `sslmode` of a server on another machine, unless its certificate is verified.
+    /// Returns the `sslmode` of a remote server unless it verifies the certificate.
     pub fn weaker_tls(&self) -> Option<&'static str> {
         tenant::weaker_mode(&self.options)
     }
@@ -244,4 +248,9 @@ fn pool(connections: u32, options: PgConnectOptions) -> PgPool {
         .acquire_timeout(Duration::from_secs(10))
         .idle_timeout(Duration::from_secs(60))
         .connect_lazy_with(options)
+}
+
+/// Comment on the databases of an installation.
+pub fn installation_mark(id: Uuid) -> String {
+    format!("vestry {id}")
 }

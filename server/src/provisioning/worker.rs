@@ -1,72 +1,74 @@
 use super::{
-    failure::Failure,
-    steps::{Tools, Work},
-    stock,
+    Provisioner, ready,
+    step_error::StepError,
+    steps::{StepContext, with_heartbeat},
 };
-use crate::{
-    lease::{self, Lost},
-    quiet::warn_registry,
-};
+use crate::{lease::Lost, log_limit::warn_registry};
 use chrono::Utc;
 use futures::FutureExt;
 use registry::{
-    Registry, chain,
-    changes::{Change, Changes, Subscription},
-    runs::{self, Claimed, LEASE, Step, StepState},
+    chain,
+    notifications::{Notification, Notifications, Subscriber},
+    progress::{self, Step, StepState},
+    runs::{self, ClaimedRun},
 };
 use std::time::{Duration, Instant};
 use tokio::{task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 
-/// While some runs wait for their databases to be cloned, others furnish their offices.
-const AT_ONCE: usize = 4;
-/// A step that fails for a passing reason is tried so often before the person is told.
-const ATTEMPTS: i32 = 7;
-/// How often is looked for work that nobody announced.
-const LOOK_AROUND: Duration = Duration::from_secs(3);
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+/// While some runs wait for a clone permit, others seed their databases.
+const MAX_CONCURRENT_RUNS: usize = 4;
+/// Attempts after transient errors, before the run fails.
+const MAX_ATTEMPTS: i32 = 7;
+/// Poll interval, in case a notification is lost.
+const POLL_INTERVAL: Duration = Duration::from_secs(3);
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Carries out provisioning runs, until told to stop.
+/// Provisioning tasks of a process.
 pub struct Worker {
-    pub tools: Tools,
-    pub changes: Changes,
+    pub provisioner: Provisioner,
+    pub notifications: Notifications,
     pub stop: CancellationToken,
 }
 
 impl Worker {
-    /// Works, and returns when told to stop and the runs in hand are done.
+    /// Runs all tasks until `stop`; returns once the claimed runs are done.
     pub async fn run(self) {
-        let mut loops = JoinSet::new();
-        loops.spawn(work(self.tools.clone(), self.changes.subscribe(), self.stop.clone()));
-        loops.spawn(stock::keep(self.tools.clone(), self.changes.subscribe(), self.stop.clone()));
-        loops.spawn(self.tools.servers.clone().watch(self.stop.clone()));
-        loops.spawn(housekeeping(self.tools, self.stop));
-        while loops.join_next().await.is_some() {}
+        let mut tasks = JoinSet::new();
+        tasks.spawn(claim_runs(self.provisioner.clone(), self.notifications.subscribe(), self.stop.clone()));
+        tasks.spawn(ready::maintain(
+            self.provisioner.clone(),
+            self.notifications.subscribe(),
+            self.stop.clone(),
+        ));
+        tasks.spawn(self.provisioner.servers.clone().watch(self.stop.clone()));
+        tasks.spawn(housekeeping(self.provisioner, self.stop));
+        while tasks.join_next().await.is_some() {}
     }
 }
 
-/// Claims what waits while there is room for it. One looks for all: if each did who has nothing to do, a burst of
-/// signups would be a burst of claims in vain.
-async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) {
-    let mut in_hand = JoinSet::new();
+/// Claims due runs, up to the concurrency limit. One task claims for all workers; otherwise every idle worker would poll on
+/// each notification.
+async fn claim_runs(provisioner: Provisioner, mut notifications: Subscriber, stop: CancellationToken) {
+    let mut active = JoinSet::new();
     while !stop.is_cancelled() {
-        while in_hand.try_join_next().is_some() {}
-        if in_hand.len() == AT_ONCE {
-            in_hand.join_next().await;
+        while active.try_join_next().is_some() {}
+        if active.len() == MAX_CONCURRENT_RUNS {
+            active.join_next().await;
         }
-        // To look once is enough for all that was announced until now.
-        while announced(&mut changes).now_or_never().is_some() {}
-        match runs::claim(&tools.registry).await {
-            Ok(Some(run)) => drop(in_hand.spawn(see_through(tools.clone(), run, stop.clone()))),
+        // One claim covers all notifications so far.
+        while run_queued(&mut notifications).now_or_never().is_some() {}
+        match runs::claim(&provisioner.registry).await {
+            Ok(Some(run)) => drop(active.spawn(run_until_shutdown(provisioner.clone(), run, stop.clone()))),
             Ok(None) => tokio::select! {
                 () = stop.cancelled() => {}
-                () = announced(&mut changes) => {}
-                // A run that is postponed is due sooner than was known.
-                Some(_) = in_hand.join_next() => {}
-                () = time::sleep(until_due(&tools).await) => {}
+                () = run_queued(&mut notifications) => {}
+                // A finished run may have been postponed, and be due before the next poll.
+                Some(_) = active.join_next() => {}
+                () = time::sleep(time_until_due(&provisioner).await) => {}
             },
             Err(error) => {
-                warn_registry(&error, "no work can be claimed");
+                warn_registry(&error, "cannot claim provisioning runs");
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = time::sleep(Duration::from_secs(1)) => {}
@@ -74,136 +76,129 @@ async fn work(tools: Tools, mut changes: Subscription, stop: CancellationToken) 
             }
         }
     }
-    while in_hand.join_next().await.is_some() {}
+    while active.join_next().await.is_some() {}
 }
 
-async fn see_through(tools: Tools, run: Claimed, stop: CancellationToken) {
+async fn run_until_shutdown(provisioner: Provisioner, run: ClaimedRun, stop: CancellationToken) {
     tokio::select! {
-        () = carry_out(&tools, &run) => {}
-        () = asked_to_hurry(&stop) => hand_back(&tools, &run).await,
+        () = execute(&provisioner, &run) => {}
+        () = grace_period(&stop) => release(&provisioner, &run).await,
     }
 }
 
-/// How long a run may take to end when the process stops.
-const GRACE: Duration = Duration::from_secs(5);
+/// Time that claimed runs have to finish after `stop`.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-async fn asked_to_hurry(stop: &CancellationToken) {
+async fn grace_period(stop: &CancellationToken) {
     stop.cancelled().await;
-    time::sleep(GRACE).await;
+    time::sleep(SHUTDOWN_GRACE).await;
 }
 
-/// So that another process goes on at once, not when the lease has run out.
-async fn hand_back(tools: &Tools, run: &Claimed) {
-    if let Err(error) = runs::postpone(&tools.registry, run, Duration::ZERO).await {
-        tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, error = %chain(&error), "the run could not be handed back");
+/// Releases the run, so that another process continues at once instead of after the lease expires.
+async fn release(provisioner: &Provisioner, run: &ClaimedRun) {
+    if let Err(error) = runs::postpone(&provisioner.registry, run, Duration::ZERO).await {
+        tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, error = %chain(&error), "cannot release the run");
     }
 }
 
-async fn announced(changes: &mut Subscription) {
-    loop {
-        match changes.next().await {
-            Some(Change::Queued | Change::Unheard) => return,
-            Some(_) => {}
-            None => std::future::pending().await,
-        }
-    }
-}
-
-async fn until_due(tools: &Tools) -> Duration {
-    match runs::next_due(&tools.registry).await {
+async fn time_until_due(provisioner: &Provisioner) -> Duration {
+    match runs::next_due(&provisioner.registry).await {
         Ok(Some(due)) => {
-            (due - Utc::now()).to_std().unwrap_or_default().clamp(Duration::from_millis(20), LOOK_AROUND)
+            (due - Utc::now()).to_std().unwrap_or_default().clamp(Duration::from_millis(20), POLL_INTERVAL)
         }
-        _ => LOOK_AROUND,
+        _ => POLL_INTERVAL,
     }
 }
 
-/// Takes the run's steps while a heartbeat keeps the claim. When the claim is lost, whoever has it
-/// now goes on, and this worker lets go in the middle.
-async fn carry_out(tools: &Tools, run: &Claimed) {
-    if let Err(Lost) = keeping(&tools.registry, run, take_steps(tools, run)).await.flatten() {
+/// Executes the run while a heartbeat renews its lease; stops midway when the lease is lost.
+async fn execute(provisioner: &Provisioner, run: &ClaimedRun) {
+    let executed = with_heartbeat(&provisioner.registry, run, run_or_postpone(provisioner, run)).await;
+    if let Err(Lost) = executed.flatten() {
         metrics::counter!("vestry_leases_lost_total", "kind" => "run").increment(1);
-        tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, "another worker took the run over");
+        tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, "another worker took over the run");
     }
 }
 
-/// Does the work while a heartbeat keeps the claim.
-pub async fn keeping<T>(
-    registry: &Registry,
-    run: &Claimed,
-    work: impl Future<Output = T>,
-) -> Result<T, Lost> {
-    lease::hold(run.claimed_at, LEASE, || runs::renew(registry, run), work).await
-}
-
-async fn take_steps(tools: &Tools, run: &Claimed) -> Result<(), Lost> {
-    let mut at = Step::Place;
-    let Err(failure) = try_steps(tools, run, &mut at).await else { return Ok(()) };
-    if failure.lease_lost {
+/// Runs the steps. On an error, postpones the run, or fails it after the last attempt.
+async fn run_or_postpone(provisioner: &Provisioner, run: &ClaimedRun) -> Result<(), Lost> {
+    let mut current = Step::Place;
+    let Err(error) = run_steps(provisioner, run, &mut current).await else { return Ok(()) };
+    if error.lease_lost {
         return Err(Lost);
     }
-    let again = failure.passing && run.attempts < ATTEMPTS;
-    log_step(run, at, again, &failure);
-    let result = if again { "postponed" } else { "failed" };
+    let retry = error.is_transient && run.attempts < MAX_ATTEMPTS;
+    log_step_error(run, current, retry, &error);
+    let result = if retry { "postponed" } else { "failed" };
     metrics::counter!("vestry_runs_total", "result" => result).increment(1);
-    let told = if again {
+    let recorded = if retry {
         let wait = Duration::from_millis(500) * 2_u32.pow(run.attempts.clamp(1, 6) as u32 - 1);
-        runs::postpone(&tools.registry, run, wait).await
+        runs::postpone(&provisioner.registry, run, wait).await
     } else {
-        runs::fail(&tools.registry, run, at, failure.reason).await
+        runs::fail(&provisioner.registry, run, current, error.reason).await
     };
-    match told {
+    match recorded {
         Ok(()) => Ok(()),
         Err(registry::Error::LeaseLost) => Err(Lost),
         Err(error) => {
-            // The lease runs out, and the next worker finds the run as it is.
-            tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, error = %chain(&error), "the failure could not be written down");
+            // The lease expires, and the next worker finds the run unchanged.
+            tracing::warn!(tenant = %run.tenant_id, run = %run.run_id, error = %chain(&error), "cannot record the failed run");
             Ok(())
         }
     }
 }
 
-fn log_step(run: &Claimed, step: Step, again: bool, failure: &Failure) {
+fn log_step_error(run: &ClaimedRun, step: Step, retry: bool, error: &StepError) {
     let (tenant, run_id, step) = (&run.tenant_id, run.run_id, step.name());
-    let (attempt, error) = (run.attempts, &failure.cause);
-    match again {
+    let (attempt, error) = (run.attempts, &error.cause);
+    match retry {
         true => {
-            tracing::warn!(%tenant, run = %run_id, step, attempt, %error, "a provisioning step failed and will be tried again");
+            tracing::warn!(%tenant, run = %run_id, step, attempt, %error, "provisioning step failed; it will be retried");
         }
         false => tracing::error!(%tenant, run = %run_id, step, attempt, %error, "provisioning failed"),
     }
 }
 
-async fn try_steps(tools: &Tools, run: &Claimed, at: &mut Step) -> super::steps::Result {
-    let begun = Instant::now();
-    let before = runs::progress(&tools.registry, run.run_id).await?;
-    let taken = before.steps.iter().take_while(|step| step.state == StepState::Succeeded).count();
-    let mut work = Work::begin(tools, run).await?;
-    let mut done: Vec<_> = work.settled().iter().skip(taken).map(|step| (*step, Duration::ZERO)).collect();
-    for step in &Step::ALL[taken + done.len()..] {
-        *at = *step;
-        runs::advance(&tools.registry, run, &done, *step).await?;
+/// Runs the remaining steps. `current` is the step in progress, for the error report.
+async fn run_steps(
+    provisioner: &Provisioner,
+    run: &ClaimedRun,
+    current: &mut Step,
+) -> super::step_error::Result {
+    let started_run = Instant::now();
+    let before = progress::find(&provisioner.registry, run.run_id).await?;
+    let succeeded = before.steps.iter().take_while(|step| step.state == StepState::Succeeded).count();
+    let mut context = StepContext::begin(provisioner, run).await?;
+    let completed = context.completed_steps().iter().skip(succeeded);
+    let mut done: Vec<_> = completed.map(|step| (*step, Duration::ZERO)).collect();
+    for step in &Step::ALL[succeeded + done.len()..] {
+        *current = *step;
+        runs::advance(&provisioner.registry, run, &done, *step).await?;
         let started = Instant::now();
-        work.take(*step).await?;
+        context.run_step(*step).await?;
         metrics::histogram!("vestry_provisioning_step_seconds", "step" => step.name())
             .record(started.elapsed());
         done = vec![(*step, started.elapsed())];
     }
     metrics::counter!("vestry_runs_total", "result" => "succeeded").increment(1);
-    tracing::info!(tenant = %run.tenant_id, run = %run.run_id, duration_ms = begun.elapsed().as_millis() as u64, "church opened");
+    let duration_ms = started_run.elapsed().as_millis() as u64;
+    tracing::info!(tenant = %run.tenant_id, run = %run.run_id, duration_ms, "church opened");
     Ok(())
 }
 
-async fn housekeeping(tools: Tools, stop: CancellationToken) {
+async fn housekeeping(provisioner: Provisioner, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = time::sleep(HOUSEKEEPING) => {}
+            () = time::sleep(HOUSEKEEPING_INTERVAL) => {}
         }
-        if let Err(error) = tools.identity.sweep().await {
-            tracing::warn!(error = %chain(&error), "expired sessions could not be swept");
+        if let Err(error) = provisioner.identity.sweep().await {
+            tracing::warn!(error = %chain(&error), "housekeeping failed");
         }
-        // It has logged its failure, with the church and the run.
-        let _ = tools.undo_one_abandoned().await;
+        // Logs its own errors.
+        let _ = provisioner.undo_abandoned().await;
     }
+}
+
+async fn run_queued(notifications: &mut Subscriber) {
+    notifications.wait_for(|notification| *notification == Notification::RunQueued).await;
 }

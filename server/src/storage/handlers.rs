@@ -114,7 +114,7 @@ async fn file_of(state: &AppState, key: &str) -> Result<(TenantId, File), FileEr
     let file_id: Option<Uuid> = parts.nth(1).and_then(|id| id.parse().ok());
     let (Some(tenant_id), Some(file_id)) = (tenant_id, file_id) else { return Err(GONE) };
     let tenant = state.files.open(&tenant_id).await?;
-    Ok((tenant_id, files::known(&tenant, file_id).await?.ok_or(GONE)?))
+    Ok((tenant_id, files::find_unscoped(&tenant, file_id).await?.ok_or(GONE)?))
 }
 
 /// Streams an upload to the disk; the file appears once it is complete.
@@ -161,7 +161,7 @@ async fn verify_upload(
     }
     let (tenant_id, file) = file_of(state, key).await?;
     if file.stored_at.is_some() {
-        return Err(FileError(StatusCode::CONFLICT, "This file was uploaded already. Promise a new one."));
+        return Err(FileError(StatusCode::CONFLICT, "This file was uploaded already. UploadSpec a new one."));
     }
     let busy = FileError(
         StatusCode::TOO_MANY_REQUESTS,

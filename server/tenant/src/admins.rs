@@ -1,4 +1,4 @@
-//! The people who sign in to this church's office.
+//! The people who sign in to a tenant.
 
 use crate::{
     Editor, Error, Result, Role, Tenant, Viewer,
@@ -7,7 +7,7 @@ use crate::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Somebody who may enter. Made from a row of `admins` only.
+/// An active admin. Only constructed from a row of `admins`.
 #[derive(Clone, Debug)]
 pub struct Admin {
     pub id: Uuid,
@@ -15,14 +15,14 @@ pub struct Admin {
     pub first_name: String,
     pub last_name: String,
     pub role: Role,
-    /// How often this admin was disabled: sessions and tokens of an earlier time are void.
+    /// Times this admin was disabled; sessions and tokens of an earlier epoch are invalid.
     pub epoch: i32,
     pub(crate) viewer: Viewer,
     pub(crate) read_only: bool,
 }
 
 impl Admin {
-    /// First and last name, or the only one there is.
+    /// Returns first and last name, or the only one.
     pub fn name(&self) -> String {
         format!("{} {}", self.first_name, self.last_name).trim().to_owned()
     }
@@ -31,12 +31,12 @@ impl Admin {
         &self.viewer
     }
 
-    /// The same person, who only looks: whatever its role, it is no editor.
+    /// Drops the write permission, whatever the role.
     pub fn read_only(self) -> Self {
         Self { read_only: true, ..self }
     }
 
-    /// The authority to change things, which a mere member of the staff has not.
+    /// Returns the authority to write; fails for viewers.
     pub fn editor(&self) -> Result<Editor> {
         match self.role {
             Role::Owner | Role::Admin if !self.read_only => Ok(Editor(self.viewer.clone())),
@@ -45,8 +45,8 @@ impl Admin {
     }
 }
 
-/// The admin with this id, if it is active.
-pub async fn enter(tenant: &Tenant, id: Uuid) -> Result<Admin> {
+/// Finds an active admin by id.
+pub async fn find_active(tenant: &Tenant, id: Uuid) -> Result<Admin> {
     let mut connection = tenant.connect().await?;
     let row = sqlx::query!(
         r#"select email, first_name, last_name, role, epoch,
@@ -71,25 +71,25 @@ pub async fn enter(tenant: &Tenant, id: Uuid) -> Result<Admin> {
     })
 }
 
-/// An active admin, as somebody who signs in chooses among several churches.
+/// An active admin, as an option at sign-in.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub id: Uuid,
     pub role: Role,
     pub password_hash: Option<String>,
-    /// Where the main branch is.
+    /// City of the main branch.
     pub town: Option<String>,
 }
 
-/// The active admin with this email, to check a password. The connection is closed again when it was opened for this:
-/// anybody may try any email, and those who fail must not fill the server with idle connections.
-pub async fn with_email(tenant: &Tenant, email: &str) -> Result<Option<Account>> {
+/// Finds an active admin by email, to check a password. Keeps no new connection: failed sign-ins must not fill the server
+/// with idle connections.
+pub async fn find_account(tenant: &Tenant, email: &str) -> Result<Option<Account>> {
     let mut connection = tenant.connect_briefly().await?;
     account(&mut connection, email, false).await
 }
 
-/// The same with exactly this email, if it is verified: for whoever shows no password.
-pub async fn with_verified_email(tenant: &Tenant, email: &str) -> Result<Option<Account>> {
+/// Finds an active admin by exact, verified email, for sign-ins without a password.
+pub async fn find_verified_account(tenant: &Tenant, email: &str) -> Result<Option<Account>> {
     let mut connection = tenant.connect_briefly().await?;
     account(&mut connection, email, true).await
 }
@@ -112,7 +112,7 @@ async fn account(connection: &mut PgConnection, email: &str, verified: bool) -> 
     }))
 }
 
-/// The email of the active admin with this id.
+/// Returns the email of an active admin.
 pub async fn email_of(tenant: &Tenant, id: Uuid) -> Result<Option<String>> {
     let mut connection = tenant.connect_briefly().await?;
     let email = sqlx::query_scalar!("select email from admins where id = $1 and state = 'active'", id)
@@ -121,8 +121,7 @@ pub async fn email_of(tenant: &Tenant, id: Uuid) -> Result<Option<String>> {
     Ok(email)
 }
 
-/// Notes that these emails are verified; false when nobody here has them, or they were already. For the installation,
-/// which knows why.
+/// Marks emails as verified; returns false if none changed. Acts as the installation.
 pub async fn verify(tenant: &Tenant, emails: &[String]) -> Result<bool> {
     let mut tx = tenant.begin().await?;
     let verified = sqlx::query_scalar!(
@@ -141,11 +140,11 @@ pub async fn verify(tenant: &Tenant, emails: &[String]) -> Result<bool> {
     Ok(!verified.is_empty())
 }
 
-/// Notes that an admin has signed in.
-pub async fn signed_in(tenant: &Tenant, id: Uuid) -> Result<()> {
+/// Updates `last_login_at`.
+pub async fn record_sign_in(tenant: &Tenant, id: Uuid) -> Result<()> {
     let mut connection = tenant.connect().await?;
     sqlx::query!(
-        // The disk need not hear of it at once: the session, which is written at the same moment, would wait for that.
+        // Skips fsync: losing `last_login_at` is harmless, and the session write would queue behind it.
         "with soft as (select set_config('synchronous_commit', 'off', true))
          update admins set last_login_at = now() from soft where id = $1",
         id,
@@ -155,8 +154,8 @@ pub async fn signed_in(tenant: &Tenant, id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// The owner who opened the office.
-pub async fn founder(tenant: &Tenant) -> Result<Uuid> {
+/// Returns the id of the first active owner.
+pub async fn find_owner(tenant: &Tenant) -> Result<Uuid> {
     let mut connection = tenant.connect().await?;
     let id = sqlx::query_scalar!(
         "select id from admins where role = 'owner' and state = 'active' order by created_at, id limit 1"

@@ -3,14 +3,14 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// What was done to one record: the record's kind and id, and how it was called.
+/// The audited record and action.
 pub(crate) struct Entry {
     pub entity: &'static str,
     pub id: Uuid,
     pub action: &'static str,
 }
 
-/// Adds to the log, in the transaction of the change itself. Without an editor the installation did it.
+/// Adds an audit entry, in the transaction of the change. Without an editor, the actor is the installation.
 pub(crate) async fn record<T: Serialize>(
     connection: &mut PgConnection,
     editor: Option<&Editor>,
@@ -21,7 +21,7 @@ pub(crate) async fn record<T: Serialize>(
     write(connection, editor.map(|editor| editor.0.admin_id), entry, before, after).await
 }
 
-/// The same for what is the viewer's own, and needs no editor.
+/// Adds an audit entry for a change of the viewer's own data.
 pub(crate) async fn record_own<T: Serialize>(
     connection: &mut PgConnection,
     viewer: &Viewer,
@@ -32,7 +32,7 @@ pub(crate) async fn record_own<T: Serialize>(
     write(connection, Some(viewer.admin_id), entry, before, after).await
 }
 
-/// The same for several records of one kind that were added at once.
+/// Adds audit entries for several new records of one kind.
 pub(crate) async fn record_added<T: Serialize>(
     connection: &mut PgConnection,
     editor: &Editor,

@@ -3,12 +3,12 @@ use uuid::Uuid;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Everything, and closing the church.
+    /// All permissions, including closing the church.
     Owner,
-    /// Everything but what only an owner may do.
+    /// All permissions except those reserved for owners.
     Admin,
-    /// Looks, and changes nothing.
-    Member,
+    /// Read-only.
+    Viewer,
 }
 
 impl Role {
@@ -16,7 +16,7 @@ impl Role {
         match self {
             Self::Owner => "owner",
             Self::Admin => "admin",
-            Self::Member => "member",
+            Self::Viewer => "viewer",
         }
     }
 
@@ -24,12 +24,13 @@ impl Role {
         match column {
             "owner" => Self::Owner,
             "admin" => Self::Admin,
-            _ => Self::Member,
+            // Also the name of older releases, "member", and unknown roles.
+            _ => Self::Viewer,
         }
     }
 }
 
-/// An admin who may look at this church, or at some of its branches.
+/// Authority to read a tenant, or some of its branches.
 #[derive(Clone, Debug)]
 pub struct Viewer {
     pub(crate) tenant_id: String,
@@ -39,7 +40,7 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    pub(crate) fn may_see(&self, branch_id: Uuid) -> Result<(), Error> {
+    pub(crate) fn check_branch(&self, branch_id: Uuid) -> Result<(), Error> {
         match &self.branches {
             Some(branches) if !branches.contains(&branch_id) => Err(Error::NotFound),
             _ => Ok(()),
@@ -47,7 +48,7 @@ impl Viewer {
     }
 }
 
-/// An admin who may also change what it sees.
+/// Authority to read and write.
 #[derive(Clone, Debug)]
 pub struct Editor(pub(crate) Viewer);
 
@@ -56,12 +57,12 @@ impl Editor {
         &self.0
     }
 
-    pub fn is_of_all_branches(&self) -> bool {
+    pub fn covers_all_branches(&self) -> bool {
         self.0.branches.is_none()
     }
 
-    /// Branches are of the whole church, and so are tags: changing them needs an editor of all branches.
-    pub(crate) fn of_all_branches(&self) -> Result<(), Error> {
-        self.is_of_all_branches().then_some(()).ok_or(Error::Forbidden)
+    /// Requires an editor of all branches, as for branches and tags themselves.
+    pub(crate) fn require_all_branches(&self) -> Result<(), Error> {
+        self.covers_all_branches().then_some(()).ok_or(Error::Forbidden)
     }
 }

@@ -1,26 +1,26 @@
-//! Whether a church's tables hold anything, for whoever is about to drop them or to hand them out.
+//! Detects whether a tenant's tables hold data, before they are dropped or reused.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// What the tables of one church hold.
+/// Contents of one tenant's tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// Not one row.
+    /// No rows.
     Empty,
-    /// What [`crate::office::furnish`] writes, and an owner who has never signed in.
+    /// Only the rows of [`crate::seed::initial_data`], with an owner who has never signed in.
     Initial,
-    /// Somebody's data.
+    /// Any other data.
     Data,
 }
 
-/// Tables that [`crate::office::furnish`] writes to.
+/// Tables that [`crate::seed::initial_data`] writes to.
 const INITIAL: [&str; 4] = ["admins", "audit_log", "branches", "member_statuses"];
 
-/// Tables that migrations fill. One that is missing here makes every new database look as if it were in use.
-const SEEDED: [&str; 3] = ["_sqlx_migrations", "locks", "text_folding"];
+/// Tables filled by migrations. A missing entry makes every new database look used.
+const FILLED_BY_MIGRATIONS: [&str; 3] = ["_sqlx_migrations", "locks", "text_folding"];
 
-/// Looks into all tables of `schema`, or of the whole database when it is `None`. Needs the owner of the tables;
-/// a table that cannot be read is an error, never taken for empty.
+/// Inspects all tables of `schema`, or of the whole database with `None`. Requires the owner of the tables: an unreadable
+/// table is an error, never empty.
 pub async fn contents(connection: &mut PgConnection, schema: Option<&str>) -> sqlx::Result<Contents> {
     let tables: Vec<(String, String)> = sqlx::query_as(
         "select relname::text, format('exists (select from %I.%I)', nspname, relname)
@@ -30,7 +30,7 @@ pub async fn contents(connection: &mut PgConnection, schema: Option<&str>) -> sq
             and ($1::text is null or nspname = $1)",
     )
     .bind(schema)
-    .bind(SEEDED.as_slice())
+    .bind(FILLED_BY_MIGRATIONS.as_slice())
     .fetch_all(&mut *connection)
     .await?;
     let mut filled = Vec::new();
@@ -48,12 +48,12 @@ pub async fn contents(connection: &mut PgConnection, schema: Option<&str>) -> sq
         return Ok(Contents::Data);
     }
     let schema = schema.unwrap_or(crate::schema::SCHEMA);
-    // Every change of a person or a program adds an entry with an actor to the audit log.
-    let untouched = AssertSqlSafe(format!(
+    // Every change by a person or a client has an audit entry with an actor.
+    let is_initial = AssertSqlSafe(format!(
         "select (select count(*) = 1 and bool_and(role = 'owner' and last_login_at is null) from {schema}.admins)
             and (select count(*) <= 1 from {schema}.branches)
             and (select count(*) <= 2 and coalesce(bool_and(actor_id is null), true) from {schema}.audit_log)"
     ));
-    let untouched: bool = sqlx::query_scalar(untouched).fetch_one(connection).await?;
-    Ok(if untouched { Contents::Initial } else { Contents::Data })
+    let is_initial: bool = sqlx::query_scalar(is_initial).fetch_one(connection).await?;
+    Ok(if is_initial { Contents::Initial } else { Contents::Data })
 }

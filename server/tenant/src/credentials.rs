@@ -1,7 +1,7 @@
 use ring::{digest, hkdf, hmac, pbkdf2};
 use std::num::NonZeroU32;
 
-/// Derives the password of every tenant's role from the installation's secret, so that none is stored.
+/// Derives the passwords of tenant roles from the installation's secret, so that none is stored.
 #[derive(Clone)]
 pub struct Credentials {
     key: hkdf::Prk,
@@ -12,14 +12,13 @@ impl Credentials {
         Self { key: hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestry tenant roles").extract(secret) }
     }
 
-    /// The password of a tenant's role; another one for every `role_version`.
+    /// Returns the password of a tenant's role; it differs for each `role_version`.
     pub fn password(&self, tenant_id: &str, role_version: i32) -> String {
         hex(&self.derive(tenant_id, role_version, b"password"))
     }
 
-    /// What PostgreSQL keeps of that password (RFC 5803), so that the password itself never
-    /// travels in a statement. One iteration is enough: stretching protects weak passwords, and
-    /// this one has 256 random bits; 4,096 would cost each new connection milliseconds.
+    /// Returns the SCRAM verifier of the password (RFC 5803), so that no statement contains the password. Uses one
+    /// iteration: stretching protects weak passwords, and this one has 256 random bits.
     pub fn verifier(&self, tenant_id: &str, role_version: i32) -> String {
         const ITERATIONS: NonZeroU32 = NonZeroU32::MIN;
         let password = self.password(tenant_id, role_version);

@@ -1,19 +1,19 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("no such record in this church")]
+    #[error("record not found")]
     NotFound,
-    #[error("this admin may not do that")]
+    #[error("permission denied")]
     Forbidden,
-    /// The database holds the rule that the input breaks; said in the user's words.
+    /// The input violates a constraint; worded for the user.
     #[error("{field}: {message}")]
     Rejected { field: &'static str, message: &'static str },
-    /// Somebody else has written to the record since it was read.
-    #[error("the record was changed meanwhile")]
+    /// Optimistic lock: the record was changed since it was read.
+    #[error("the record was changed concurrently")]
     Changed,
-    /// All connections are in use, or the database does not answer now. Worth trying again.
-    #[error("the church's database is not reachable now")]
+    /// Pool timeout, or the database is unreachable. Transient.
+    #[error("the tenant's database is unavailable")]
     Unavailable(#[source] sqlx::Error),
-    #[error("a query failed")]
+    #[error("a tenant query failed")]
     Database(#[source] sqlx::Error),
 }
 
@@ -27,7 +27,7 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolClosed
             | sqlx::Error::Io(_)
             | sqlx::Error::Tls(_) => Self::Unavailable(error),
-            sqlx::Error::Database(db) if db.code().is_some_and(|code| is_passing(&code)) => {
+            sqlx::Error::Database(db) if db.code().is_some_and(|code| is_transient(&code)) => {
                 Self::Unavailable(error)
             }
             _ => Self::Database(error),
@@ -35,31 +35,30 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Too many connections, a server that starts, stops or crashed, a database closed for now, or a lock that others hold
-/// for too long.
-fn is_passing(code: &str) -> bool {
+/// Too many connections; server starting, stopping or crashed; database closed; or lock timeout.
+fn is_transient(code: &str) -> bool {
     code.starts_with("53")
         || code.starts_with("57P")
         || code.starts_with("08")
         || matches!(code, "55000" | "55P03")
 }
 
-/// What a rule of the database is called in words, by the name of its constraint.
-pub(crate) struct Rule {
+/// Field and message of a constraint.
+pub(crate) struct ConstraintMessage {
     pub constraint: &'static str,
     pub field: &'static str,
     pub message: &'static str,
 }
 
-/// Turns the violation of a known constraint into words at the field it concerns.
-pub(crate) fn explained(rules: &'static [Rule]) -> impl Fn(sqlx::Error) -> Error {
+/// Converts the violation of a listed constraint to an error of its field.
+pub(crate) fn map_constraints(messages: &'static [ConstraintMessage]) -> impl Fn(sqlx::Error) -> Error {
     |error| {
-        let broken = error
+        let violated = error
             .as_database_error()
             .and_then(|db| db.constraint())
-            .and_then(|name| rules.iter().find(|rule| rule.constraint == name));
-        match broken {
-            Some(rule) => Error::Rejected { field: rule.field, message: rule.message },
+            .and_then(|name| messages.iter().find(|message| message.constraint == name));
+        match violated {
+            Some(violated) => Error::Rejected { field: violated.field, message: violated.message },
             None => error.into(),
         }
     }

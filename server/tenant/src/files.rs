@@ -1,4 +1,4 @@
-//! What the church keeps outside of its database: the rows, not the bytes.
+//! Rows of files; the bytes are in the storage.
 
 use crate::{
     Editor, Error, Result, Tenant, Viewer,
@@ -10,9 +10,9 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// A file as it is promised: its name is safe and not empty, its size is in bytes.
+/// Declared properties of an upload. The name is safe and not empty; the size is in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Promise {
+pub struct UploadSpec {
     pub name: String,
     pub content_type: String,
     pub size: i64,
@@ -21,22 +21,22 @@ pub struct Promise {
 #[derive(Clone, Debug)]
 pub struct File {
     pub id: Uuid,
-    pub promise: Promise,
+    pub spec: UploadSpec,
     pub created_at: DateTime<Utc>,
-    /// `None` until what was sent has been looked at.
+    /// `None` until the upload is verified.
     pub stored_at: Option<DateTime<Utc>>,
     /// Whether it is the picture of a member or branch.
     pub is_picture: bool,
 }
 
-/// How many files a church may have, and how many bytes in all.
+/// Maximum number of files, and their total bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     pub files: i64,
     pub bytes: i64,
 }
 
-/// How many it has; what is promised counts as if it had come.
+/// Number of files, and their total bytes; includes pending uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
     pub files: i64,
@@ -48,57 +48,56 @@ impl Quota {
         usage.files <= self.files && usage.bytes <= self.bytes
     }
 
-    /// Whether there is room for one more file.
+    /// Returns whether one more file fits.
     pub fn has_room(&self, usage: Usage) -> bool {
         usage.files < self.files && usage.bytes < self.bytes
     }
 }
 
-/// Where a file is kept: below the tenant's own id, whatever else is asked for.
+/// Kind of object in the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// Where it is sent to; nobody reads it there.
+pub enum ObjectKind {
+    /// Unverified upload; never served.
     Upload,
-    /// Where it stays.
-    Kept,
-    /// The same picture for lists.
-    Small,
+    /// Verified file.
+    Stored,
+    /// Thumbnail of a picture.
+    Thumbnail,
 }
 
-impl Place {
-    pub const ALL: [Self; 3] = [Self::Upload, Self::Kept, Self::Small];
+impl ObjectKind {
+    pub const ALL: [Self; 3] = [Self::Upload, Self::Stored, Self::Thumbnail];
 }
 
-/// The key of a file in the storage.
-pub fn key(tenant: &Tenant, id: Uuid, place: Place) -> String {
+/// Returns the storage key of an object, always below the tenant's id.
+pub fn key(tenant: &Tenant, id: Uuid, kind: ObjectKind) -> String {
     let tenant = tenant.id();
-    match place {
-        Place::Upload => format!("{tenant}/uploads/{id}"),
-        Place::Kept => format!("{tenant}/files/{id}"),
-        Place::Small => format!("{tenant}/files/{id}-small"),
+    match kind {
+        ObjectKind::Upload => format!("{tenant}/uploads/{id}"),
+        ObjectKind::Stored => format!("{tenant}/files/{id}"),
+        ObjectKind::Thumbnail => format!("{tenant}/files/{id}-small"),
     }
 }
 
-/// Promises a file under an id that the caller makes up; done already, it is not done again. False when the quota does
-/// not allow it.
+/// Inserts a file with a given id; idempotent. Returns false if the quota is exceeded.
 pub async fn add(
     tenant: &Tenant,
     editor: &Editor,
     id: Uuid,
-    promise: &Promise,
+    spec: &UploadSpec,
     quota: &Quota,
 ) -> Result<bool> {
     let mut tx = tenant.write(editor).await?;
-    // Of two at a time, the second counts what the first has added.
+    // Serialises inserts, so that each counts the others.
     sqlx::query!("lock table files in share row exclusive mode").execute(&mut *tx).await?;
     let done = sqlx::query!(
         "insert into files (id, name, content_type, size, uploaded_by)
          values ($1, $2, $3, $4, $5)
          on conflict (id) do nothing",
         id,
-        promise.name,
-        promise.content_type,
-        promise.size,
+        spec.name,
+        spec.content_type,
+        spec.size,
         editor.0.admin_id,
     )
     .execute(&mut *tx)
@@ -107,13 +106,13 @@ pub async fn add(
         if !quota.allows(count(&mut tx).await?) {
             return Ok(false);
         }
-        audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(promise)).await?;
+        audit::record(&mut tx, Some(editor), entry(id, "added"), None, Some(spec)).await?;
     }
     tx.commit().await?;
     Ok(true)
 }
 
-/// How much of its quota the church uses.
+/// Returns the tenant's usage of its quota.
 pub async fn usage(tenant: &Tenant, viewer: &Viewer) -> Result<Usage> {
     count(&mut *tenant.read(viewer).await?).await
 }
@@ -127,8 +126,7 @@ async fn count(connection: &mut PgConnection) -> Result<Usage> {
     .await?)
 }
 
-/// The church's files, the newest first, from the one after `after` on. Whoever sees some branches only sees the files
-/// it uploaded itself.
+/// Lists files, newest first, after a cursor. An admin of some branches sees only its own uploads.
 pub async fn list(tenant: &Tenant, viewer: &Viewer, after: Option<Uuid>, limit: i64) -> Result<Vec<File>> {
     let mut connection = tenant.read(viewer).await?;
     let rows = sqlx::query_as!(
@@ -150,7 +148,7 @@ pub async fn list(tenant: &Tenant, viewer: &Viewer, after: Option<Uuid>, limit: 
     Ok(rows.into_iter().map(File::from).collect())
 }
 
-/// A file of the church. Whoever sees some branches only sees the files it uploaded itself.
+/// Finds a file. An admin of some branches sees only its own uploads.
 pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<File> {
     let mut connection = tenant.read(viewer).await?;
     let is_visible = sqlx::query_scalar!(
@@ -162,17 +160,17 @@ pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<File> {
     .fetch_optional(&mut *connection)
     .await?;
     match is_visible {
-        Some(true) => known_in(&mut connection, id).await?.ok_or(Error::NotFound),
+        Some(true) => query(&mut connection, id).await?.ok_or(Error::NotFound),
         _ => Err(Error::NotFound),
     }
 }
 
-/// The same for the installation, which looks after files that nobody asks for.
-pub async fn known(tenant: &Tenant, id: Uuid) -> Result<Option<File>> {
-    known_in(&mut *tenant.connect().await?, id).await
+/// Finds a file without an authority, for the installation.
+pub async fn find_unscoped(tenant: &Tenant, id: Uuid) -> Result<Option<File>> {
+    query(&mut *tenant.connect().await?, id).await
 }
 
-async fn known_in(connection: &mut PgConnection, id: Uuid) -> Result<Option<File>> {
+async fn query(connection: &mut PgConnection, id: Uuid) -> Result<Option<File>> {
     let row = sqlx::query_as!(
         Row,
         r#"select f.id, name, content_type, size, created_at, stored_at,
@@ -201,7 +199,7 @@ impl From<Row> for File {
     fn from(row: Row) -> Self {
         Self {
             id: row.id,
-            promise: Promise { name: row.name, content_type: row.content_type, size: row.size },
+            spec: UploadSpec { name: row.name, content_type: row.content_type, size: row.size },
             created_at: row.created_at,
             stored_at: row.stored_at,
             is_picture: row.is_picture,
@@ -209,16 +207,15 @@ impl From<Row> for File {
     }
 }
 
-/// An upload that nobody has checked yet, locked until it is accepted, rejected or dropped: of several checks at a time,
-/// one is made, and the others see what came of it.
-pub struct Unchecked {
+/// An unverified upload, locked until it is accepted, rejected or dropped, so that only one request verifies it.
+pub struct UnverifiedUpload {
     tx: Transaction,
     id: Uuid,
-    pub promise: Promise,
+    pub spec: UploadSpec,
 }
 
-/// Locks an upload to check it; `None` when that was done already.
-pub async fn lock_unchecked(tenant: &Tenant, id: Uuid) -> Result<Option<Unchecked>> {
+/// Locks an upload to verify it; `None` if it is verified already.
+pub async fn lock_unverified(tenant: &Tenant, id: Uuid) -> Result<Option<UnverifiedUpload>> {
     let mut tx = tenant.begin().await?;
     let row =
         sqlx::query!("select name, content_type, size, stored_at from files where id = $1 for update", id)
@@ -227,39 +224,39 @@ pub async fn lock_unchecked(tenant: &Tenant, id: Uuid) -> Result<Option<Unchecke
     if row.stored_at.is_some() {
         return Ok(None);
     }
-    let promise = Promise { name: row.name, content_type: row.content_type, size: row.size };
-    Ok(Some(Unchecked { tx, id, promise }))
+    let spec = UploadSpec { name: row.name, content_type: row.content_type, size: row.size };
+    Ok(Some(UnverifiedUpload { tx, id, spec }))
 }
 
-impl Unchecked {
-    /// What was sent fits.
+impl UnverifiedUpload {
+    /// Marks the upload as verified.
     pub async fn accept(mut self) -> Result<()> {
         sqlx::query!("update files set stored_at = now() where id = $1", self.id)
             .execute(&mut *self.tx)
             .await?;
-        audit::record(&mut self.tx, None, entry(self.id, "stored"), None::<&Promise>, None).await?;
+        audit::record(&mut self.tx, None, entry(self.id, "stored"), None::<&UploadSpec>, None).await?;
         Ok(self.tx.commit().await?)
     }
 
-    /// What was sent does not fit: the promise is forgotten.
+    /// Deletes the row of an upload that does not match its spec.
     pub async fn reject(mut self) -> Result<()> {
         sqlx::query!("delete from files where id = $1", self.id).execute(&mut *self.tx).await?;
-        audit::record(&mut self.tx, None, entry(self.id, "removed"), None::<&Promise>, None).await?;
+        audit::record(&mut self.tx, None, entry(self.id, "removed"), None::<&UploadSpec>, None).await?;
         Ok(self.tx.commit().await?)
     }
 }
 
-/// Removes a file; false when it is a picture, which is removed where it is shown.
+/// Removes a file; returns false if it is a picture in use.
 pub async fn remove(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<bool> {
     let mut tx = tenant.write(editor).await?;
-    // Whoever makes a picture of it at this moment waits, or was first and is seen below.
+    // Serialises with concurrent uses of the file as a picture.
     let row = sqlx::query!(
         "select name, content_type, size
            from files
           where id = $1 and ($2 or uploaded_by = $3)
             for update",
         id,
-        editor.is_of_all_branches(),
+        editor.covers_all_branches(),
         editor.0.admin_id,
     )
     .fetch_one(&mut *tx)
@@ -267,19 +264,19 @@ pub async fn remove(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<bool> 
     if !delete_unused(&mut tx, id).await? {
         return Ok(false);
     }
-    let removed = Promise { name: row.name, content_type: row.content_type, size: row.size };
+    let removed = UploadSpec { name: row.name, content_type: row.content_type, size: row.size };
     audit::record(&mut tx, Some(editor), entry(id, "removed"), Some(&removed), None).await?;
     tx.commit().await?;
     Ok(true)
 }
 
-/// The installation removes a file that has become nobody's picture; false when it is one.
-pub async fn expire(tenant: &Tenant, id: Uuid) -> Result<bool> {
+/// Deletes an orphaned file, as the installation; returns false if it is a picture in use.
+pub async fn delete_orphan(tenant: &Tenant, id: Uuid) -> Result<bool> {
     let mut tx = tenant.begin().await?;
     sqlx::query!("select id from files where id = $1 for update", id).fetch_optional(&mut *tx).await?;
     let gone = delete_unused(&mut tx, id).await?;
     if gone {
-        audit::record(&mut tx, None, entry(id, "expired"), None::<&Promise>, None).await?;
+        audit::record(&mut tx, None, entry(id, "expired"), None::<&UploadSpec>, None).await?;
     }
     tx.commit().await?;
     Ok(gone)
@@ -298,13 +295,13 @@ async fn delete_unused(tx: &mut PgConnection, id: Uuid) -> Result<bool> {
     Ok(gone.rows_affected() == 1)
 }
 
-/// It never came: the promise is forgotten.
-pub async fn forget(tenant: &Tenant, id: Uuid) -> Result<()> {
+/// Deletes the row of an upload that never arrived.
+pub async fn delete_pending(tenant: &Tenant, id: Uuid) -> Result<()> {
     let mut tx = tenant.begin().await?;
     let done =
         sqlx::query!("delete from files where id = $1 and stored_at is null", id).execute(&mut *tx).await?;
     if done.rows_affected() == 1 {
-        audit::record(&mut tx, None, entry(id, "removed"), None::<&Promise>, None).await?;
+        audit::record(&mut tx, None, entry(id, "removed"), None::<&UploadSpec>, None).await?;
     }
     Ok(tx.commit().await?)
 }

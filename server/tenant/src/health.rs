@@ -1,6 +1,6 @@
 use crate::{Result, Tenant};
 
-/// Whether the tenant's tables can be read.
+/// Checks that the tenant's tables are readable.
 pub async fn ping(tenant: &Tenant) -> Result<()> {
     let mut connection = tenant.connect().await?;
     sqlx::query_scalar!(r#"select exists (select from admins) as "there!""#)

@@ -1,17 +1,17 @@
-//! One church's data.
+//! The data of one tenant.
 //!
-//! What must stay true of it:
+//! Invariants:
 //!
-//! - A [`Tenant`] comes out of [`Pools`] only, which needs the installation's secret; nothing can
-//!   deserialise or forge one. Feature code is handed a `&Tenant` and has no way to name another.
-//! - Nothing is read or written without an authority of the same tenant: [`Tenant`] begins a
-//!   transaction only for a [`Viewer`] or [`Editor`], and those come from a row of `admins` only.
-//! - Every change writes its audit entry in the transaction of the change.
-//! - Nobody writes over what they have not seen, when they say what they saw ([`Version`]).
+//! - Only [`Pools`] constructs a [`Tenant`], which requires the installation's secret; it cannot be deserialised or
+//!   forged. Feature code gets a `&Tenant` and cannot name another.
+//! - Every read and write needs an authority of the same tenant: [`Viewer`] or [`Editor`], which are only constructed from
+//!   a row of `admins`.
+//! - Every change writes its audit entry in the same transaction.
+//! - Optimistic locking: a change with an expected [`Version`] fails if the record was changed.
 //! - Verbs open transactions; queries take a `&mut PgConnection`.
-//! - The connections to one database server are never more than its budget, over all tenants
-//!   ([`Pools`]); a request holds one at a time.
-//! - It never opens the registry, and does not know the `registry` crate.
+//! - The connections to a database server never exceed its budget, over all tenants ([`Pools`]). A request holds one at a
+//!   time.
+//! - It never opens the registry, and does not depend on the `registry` crate.
 //!
 //! ```compile_fail
 //! let forged = tenant::Tenant(todo!());
@@ -32,12 +32,12 @@ pub mod contents;
 pub mod dashboard;
 pub mod files;
 pub mod health;
+pub mod idempotency;
 pub mod members;
-pub mod office;
 pub mod personal_tokens;
-pub mod photos;
-pub mod repeats;
+pub mod pictures;
 pub mod schema;
+pub mod seed;
 pub mod statuses;
 pub mod tags;
 
@@ -53,6 +53,6 @@ mod version;
 pub use authority::{Editor, Role, Viewer};
 pub use credentials::Credentials;
 pub use error::{Error, Result};
-pub use pools::{Limits, Place, Pools, Repair, Tenant, Usage, role_limit};
+pub use pools::{Limits, Pools, Repair, Tenant, TenantLocation, Usage, role_limit};
 pub use tls::{Tls, connect_options, weaker_mode};
 pub use version::Version;

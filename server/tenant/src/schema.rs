@@ -1,4 +1,4 @@
-//! The shape of a tenant's tables, and who may use them.
+//! Migrations of tenant tables, and the rights on them.
 
 use crate::members;
 use sqlx::{
@@ -9,36 +9,36 @@ use std::sync::LazyLock;
 
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("../../tenant-migrations");
-    // Its lock would outlive a transaction; ours ends with it.
+    // sqlx's lock would outlive the transaction; `update` takes one that ends with it.
     migrator.set_locking(false);
     migrator
 });
 
-/// The schema of a tenant that has a database of its own.
+/// Name of the schema in a tenant's dedicated database.
 pub const SCHEMA: &str = "church";
 
-/// The version this binary works with: that of the last migration.
+/// Returns the schema version of this binary: that of the last migration.
 pub fn version() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// The tables this binary works with, by version and content.
-pub fn edition() -> String {
+/// Returns the schema revision of this binary: version and fingerprint of the migrations.
+pub fn revision() -> String {
     format!("{:04}_{}", version(), fingerprint())
 }
 
-/// Tells two sets of migrations apart even when they end with the same number.
+/// Distinguishes sets of migrations with the same last version.
 fn fingerprint() -> String {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     MIGRATIONS.iter().for_each(|migration| context.update(&migration.checksum));
     context.finish().as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Brings the tables in `schema` to the current version and lets `table_role` use them: all or nothing, and of several
-/// at a time one after the other. Run by the owner of the database, never by a tenant's role; repeating it does nothing.
+/// Migrates the tables in `schema` and grants `table_role` rights on them. Transactional, serialised and idempotent. Runs
+/// as the owner of the database, never as a tenant's role.
 ///
-/// Nobody reaches the tables without usage on the schema, which [`admit`] gives to the tenant's own role only:
-/// `table_role` may be a group that all tenants of a server are in.
+/// The tables stay unreachable without usage of the schema, which [`grant_usage`] grants to the tenant's role only:
+/// `table_role` may be a group with all tenant roles of a server.
 pub async fn update(
     tx: &mut PgTransaction<'_>,
     schema: &str,
@@ -63,8 +63,8 @@ pub async fn update(
     Ok(())
 }
 
-/// Lets a tenant's own role, and nobody else, into the schema. After [`update`], by the owner of the database.
-pub async fn admit(connection: &mut PgConnection, schema: &str, role: &str) -> sqlx::Result<()> {
+/// Grants usage of the schema to a tenant's role. Runs after [`update`], as the owner of the database.
+pub async fn grant_usage(connection: &mut PgConnection, schema: &str, role: &str) -> sqlx::Result<()> {
     let grant = format!("grant usage on schema {schema} to {role}");
     connection.execute(AssertSqlSafe(grant)).await?;
     Ok(())

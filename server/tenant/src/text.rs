@@ -1,16 +1,15 @@
-//! The folding by which names are searched and sorted. The same function makes what is stored and what is searched.
+//! Text folding for search and sorting, applied to stored text and to search terms alike.
 
 use unicode_normalization::{
     UnicodeNormalization,
     char::{canonical_combining_class, is_combining_mark},
 };
 
-/// Version of the folding. Raise it with every change of what is stored, together with a migration: rows that an older
-/// release has folded are then folded again when their church is upgraded.
+/// Version of the folding. Increment it with every change of the stored keys, together with a migration, so that upgrades
+/// refold existing rows.
 pub(crate) const VERSION: i32 = 2;
 
-/// Folds what people cannot type, or type in many ways: case, marks, letters with strokes, ligatures, digits of other
-/// scripts. Apostrophes and invisible characters are dropped.
+/// Folds case, diacritics, stroked letters, ligatures and non-ASCII digits. Drops apostrophes and invisible characters.
 pub(crate) fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     let kept = |c: &char| !is_apostrophe(*c) && !is_invisible(*c);
@@ -24,13 +23,13 @@ pub(crate) fn fold(text: &str) -> String {
     folded
 }
 
-/// A mark above, below or through a letter, a point of Hebrew or Arabic, a nukta or a voicing mark. The vowel signs of
-/// Indic and other scripts are letters: without them "राम" and "रमा" were one name.
+/// Matches diacritics, Hebrew and Arabic points, nukta and voicing marks. Keeps vowel signs of Indic and other scripts:
+/// without them, "राम" and "रमा" would be one name.
 fn is_mark(c: char) -> bool {
     is_combining_mark(c) && matches!(canonical_combining_class(c), 1 | 6..=8 | 10..=36 | 200..=240)
 }
 
-/// Letters that Unicode does not decompose.
+/// Maps letters that Unicode does not decompose.
 fn plain(c: char) -> Option<&'static str> {
     Some(match c {
         'ß' => "ss",
@@ -84,7 +83,7 @@ fn is_invisible(c: char) -> bool {
             | '\u{E0000}'..='\u{E0FFF}')
 }
 
-/// Punctuation that joins or parts words, and that nobody searches for.
+/// Matches punctuation that separates words, and is not searched for.
 fn is_punctuation(c: char) -> bool {
     matches!(
         c,
@@ -123,7 +122,7 @@ fn is_punctuation(c: char) -> bool {
     )
 }
 
-/// The folded pieces of each word: "Anne-Marie O'Neill" is `[[anne, marie], [oneill]]`.
+/// Returns the folded pieces of each word: "Anne-Marie O'Neill" is `[[anne, marie], [oneill]]`.
 fn words(text: &str) -> Vec<Vec<String>> {
     let pieces = |word: &str| -> Vec<String> {
         word.split(is_punctuation).filter(|piece| !piece.is_empty()).map(str::to_owned).collect()
@@ -131,7 +130,7 @@ fn words(text: &str) -> Vec<Vec<String>> {
     fold(text).split_whitespace().map(pieces).filter(|pieces| !pieces.is_empty()).collect()
 }
 
-/// What texts are searched in. A word with punctuation is also found without: "Anne-Marie" by "annemarie".
+/// Returns the search key of texts. Includes words without their punctuation, so that "annemarie" finds "Anne-Marie".
 pub(crate) fn search_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut key = Vec::new();
     for mut word in texts.into_iter().flat_map(words) {
@@ -143,23 +142,23 @@ pub(crate) fn search_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> String
     key.join(" ")
 }
 
-/// What names are sorted by; it does not depend on the operating system's locale.
+/// Returns the sort key of names, independent of the operating system's locale.
 pub(crate) fn sort_key<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     texts.into_iter().flat_map(words).flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The words of what was typed into a search box, all of which must be found in a [`search_key`].
+/// Returns the terms of a search, all of which must occur in a [`search_key`].
 pub(crate) fn terms(search: &str) -> Vec<String> {
     const MAX_TERMS: usize = 32;
     let mut terms = Vec::new();
     for word in words(&search.replace(char::is_control, " ")) {
         let is_number = word.iter().all(|piece| piece.bytes().all(|byte| byte.is_ascii_digit()));
-        // A number is stored as digits alone, and with the code of its country in the place of the first zero.
+        // Phone numbers are stored as digits, with the country code instead of leading zeros.
         match is_number {
             true => {
                 let digits = word.concat();
                 let short = digits.trim_start_matches('0');
-                // Zeros alone are looked for as they are: nothing would find everybody.
+                // Keeps a term of zeros: an empty term would match everything.
                 terms.push(if short.is_empty() { digits } else { short.to_owned() });
             }
             false => terms.extend(word),
@@ -170,13 +169,13 @@ pub(crate) fn terms(search: &str) -> Vec<String> {
     terms
 }
 
-/// A `like` pattern for each term of a search.
+/// Returns a `like` pattern for each term of a search.
 pub(crate) fn patterns(search: &str) -> Vec<String> {
     let literal = |term: String| term.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
     terms(search).into_iter().map(|term| format!("%{}%", literal(term))).collect()
 }
 
-/// Whether every term of a search is found in these texts.
+/// Returns whether all terms occur in the texts.
 pub(crate) fn matches<'a>(terms: &[String], texts: impl IntoIterator<Item = &'a str>) -> bool {
     let key = search_key(texts);
     terms.iter().all(|term| key.contains(term))

@@ -1,4 +1,4 @@
-//! How a database server is reached: the URL an operator gives, and the TLS settings in it.
+//! URLs of database servers, and their TLS settings.
 
 use sqlx::{
     ConnectOptions,
@@ -6,8 +6,8 @@ use sqlx::{
 };
 use std::{fmt, net::IpAddr, path::Path};
 
-/// Parses the URL of a database server. A server on another machine is verified (`sslmode=verify-full`) unless the URL,
-/// or PGSSLMODE, names a weaker mode: sqlx hands a password to any server that asks for it in clear text.
+/// Parses the URL of a database server. Remote servers default to `sslmode=verify-full` unless the URL or PGSSLMODE names
+/// a weaker mode: sqlx sends the password in clear text to any server that asks.
 ///
 /// # Errors
 /// The URL cannot be parsed.
@@ -17,7 +17,7 @@ pub fn connect_options(url: &str) -> sqlx::Result<PgConnectOptions> {
     Ok(if verified_by_default { options.ssl_mode(PgSslMode::VerifyFull) } else { options })
 }
 
-/// The `sslmode` of a server on another machine whose certificate is not verified in full; `None` where all is well.
+/// Returns the `sslmode` of a remote server weaker than `verify-full`; otherwise `None`.
 pub fn weaker_mode(options: &PgConnectOptions) -> Option<&'static str> {
     let mode = match options.get_ssl_mode() {
         PgSslMode::VerifyFull => return None,
@@ -30,7 +30,7 @@ pub fn weaker_mode(options: &PgConnectOptions) -> Option<&'static str> {
     (!is_local(options)).then_some(mode)
 }
 
-/// Whether the connection stays on this machine: a Unix socket, or a loopback address.
+/// Returns whether the server is local: a Unix socket, or a loopback address.
 fn is_local(options: &PgConnectOptions) -> bool {
     let host = options.get_host().trim_start_matches('[').trim_end_matches(']');
     options.get_socket().is_some()
@@ -45,19 +45,19 @@ fn names_mode(url: &str) -> bool {
     query.split('&').any(named) || std::env::var_os("PGSSLMODE").is_some()
 }
 
-/// The TLS settings of a server's URL, which hold for the connections of its tenants too.
+/// TLS settings of a server's URL; its tenants' connections use them too.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls(Vec<(String, String)>);
 
 impl Tls {
-    pub fn of(options: &PgConnectOptions) -> Self {
-        // sqlx has no getters for certificates; its URL has them. Not every host or role fits into a URL, so these are
-        // left out.
+    pub fn from_options(options: &PgConnectOptions) -> Self {
+        // sqlx has no getters for certificates, but its URL contains them. Host and role are replaced, as not all fit into a
+        // URL.
         let url = options.clone().host("localhost").username("tls").to_url_lossy();
         let settings = url.query_pairs().filter(|(name, _)| name.starts_with("ssl"));
-        // It writes "file: " before a path.
+        // sqlx writes "file: " before a path.
         let value = |value: &str| value.strip_prefix("file: ").unwrap_or(value).to_owned();
-        Self(settings.map(|(name, said)| (name.into_owned(), value(&said))).collect())
+        Self(settings.map(|(name, text)| (name.into_owned(), value(&text))).collect())
     }
 
     pub(crate) fn apply(&self, options: PgConnectOptions) -> PgConnectOptions {
@@ -74,7 +74,7 @@ impl Tls {
     }
 }
 
-/// Shows the mode only: a setting may hold a private key.
+/// Prints the mode only: settings may contain a private key.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mode = self.0.iter().find(|(name, _)| name == "sslmode").map(|(_, value)| value.as_str());
@@ -108,17 +108,17 @@ mod tests {
         ] {
             let options = connect_options(url).unwrap();
             assert_eq!(weaker_mode(&options), weaker, "{url}");
-            assert_eq!(format!("{:?}", Tls::of(&options)), format!("Tls({mode:?})"), "{url}");
+            assert_eq!(format!("{:?}", Tls::from_options(&options)), format!("Tls({mode:?})"), "{url}");
         }
     }
 
     #[test]
     fn tls_settings_are_carried_over_whole() {
         let url = "postgres://a:b@db.example.org/x?sslmode=verify-full&sslrootcert=/ca.pem&sslcert=/c.pem&sslkey=/k.pem";
-        let tls = Tls::of(&connect_options(url).unwrap());
+        let tls = Tls::from_options(&connect_options(url).unwrap());
         let other = tls.apply(PgConnectOptions::new_without_pgpass().host("other").username("tenant"));
-        assert_eq!(Tls::of(&other), tls);
+        assert_eq!(Tls::from_options(&other), tls);
         assert_eq!(tls.0.len(), 4);
-        assert_ne!(Tls::of(&connect_options("postgres://a:b@db.example.org/x").unwrap()), tls);
+        assert_ne!(Tls::from_options(&connect_options("postgres://a:b@db.example.org/x").unwrap()), tls);
     }
 }

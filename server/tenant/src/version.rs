@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use std::{fmt, num::ParseIntError, str::FromStr};
 
-/// Which state of a record somebody has seen: when it was last written, in microseconds.
+/// Version of a record, for optimistic locking: `updated_at` in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(i64);
 
@@ -25,10 +25,10 @@ impl FromStr for Version {
     }
 }
 
-/// Refuses to write over what somebody has not seen. Whoever says nothing of what was seen writes over anything.
-pub(crate) fn unless_changed(seen: Option<Version>, updated_at: DateTime<Utc>) -> crate::Result<()> {
-    match seen {
-        Some(seen) if seen != Version::from(updated_at) => Err(crate::Error::Changed),
+/// Optimistic lock: [`crate::Error::Changed`] unless `expected` is current; `None` skips the check.
+pub(crate) fn check_version(expected: Option<Version>, updated_at: DateTime<Utc>) -> crate::Result<()> {
+    match expected {
+        Some(expected) if expected != Version::from(updated_at) => Err(crate::Error::Changed),
         _ => Ok(()),
     }
 }

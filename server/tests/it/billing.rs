@@ -1,6 +1,6 @@
 use crate::harness::{Browser, Church, Process, Registry, Stripe, TestServer, Trouble, sign_up, watch};
-use registry::{billing::State, tenants};
-use server::billing::Position;
+use registry::{billing::BillingState, tenants};
+use server::billing::BreakerState;
 use std::time::Duration;
 
 /// The job is done: what was to be made is made and written down.
@@ -15,7 +15,7 @@ async fn billed_by(stripe: &Stripe) -> TestServer {
     TestServer::on_with(&registry, |config| *config = stripe.config(&registry)).await
 }
 
-async fn state(server: &TestServer, tenant_id: &str) -> State {
+async fn state(server: &TestServer, tenant_id: &str) -> BillingState {
     let id = tenant_id.parse().expect("an id");
     tenants::find(&server.running.installation.registry, &id).await.expect("it is known").billing
 }
@@ -30,7 +30,7 @@ async fn is_billed_once(server: &TestServer, stripe: &Stripe, church: &Church, n
     assert_eq!(customers[0]["metadata"]["tenantId"], church.tenant_id);
     let known: String = server.db().await.one("select stripe_customer_id from tenants").await;
     assert_eq!(known, customers[0]["id"]);
-    assert_eq!(state(server, &church.tenant_id).await, State::Ready);
+    assert_eq!(state(server, &church.tenant_id).await, BillingState::Ready);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +47,7 @@ async fn a_church_that_has_opened_becomes_a_customer() {
     assert_eq!(stripe.calls("POST customers").len(), 1);
     assert_eq!(stripe.calls("GET customers").len(), 0, "the first time there is nothing to look for");
     assert_eq!(stripe.subscriptions().len(), 0, "no price is set");
-    assert_eq!(server.running.billing.as_ref().expect("billed").breaker.position(), Position::Closed);
+    assert_eq!(server.running.billing.as_ref().expect("billed").breaker.state(), BreakerState::Closed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,14 +92,14 @@ async fn while_stripe_does_not_answer_churches_open_and_wait_for_it() {
     stripe.mute(true);
     let registry = Registry::create().await;
     let mut config = stripe.config(&registry);
-    config.stripe_patience.deadline = Duration::from_millis(200);
+    config.stripe_timeouts.deadline = Duration::from_millis(200);
     let server = TestServer::on_with(&registry, |given| *given = config).await;
     let church = Church::open(&server, "Grace Chapel").await;
     let mut db = server.db().await;
     db.until(PUT_OFF).await;
     let why: String = db.one("select last_error from billing_jobs").await;
     assert_eq!(why, "Stripe did not answer within 200ms.");
-    assert_eq!(state(&server, &church.tenant_id).await, State::Pending);
+    assert_eq!(state(&server, &church.tenant_id).await, BillingState::Pending);
     stripe.mute(false);
     is_billed_once(&server, &stripe, &church, "Grace Chapel").await;
 }
@@ -124,20 +124,20 @@ async fn while_it_cannot_be_reached_churches_open_and_the_breaker_opens() {
     let first = Church::open(&server, "Grace Chapel").await;
     let mut db = server.db().await;
     db.until("select exists (select from billing_jobs where attempts >= 5 and lease is null)").await;
-    assert_ne!(breaker.position(), Position::Closed);
+    assert_ne!(breaker.state(), BreakerState::Closed);
     let second = Church::open(&server, "Hope").await;
     db.until("select count(*) = 2 from billing_jobs").await;
     let why: String = db.one("select max(last_error) from billing_jobs").await;
     assert!(why.starts_with("Stripe could not be reached: Connection refused"), "{why}");
     assert!(!why.contains("owner@"), "{why}");
     for church in [&first, &second] {
-        assert_eq!(state(&server, &church.tenant_id).await, State::Pending);
+        assert_eq!(state(&server, &church.tenant_id).await, BillingState::Pending);
         church.browser.get("/").await.expect(200);
     }
     stripe.listen().await;
     db.until(DONE).await;
     assert_eq!(stripe.customers().len(), 2);
-    assert_eq!(breaker.position(), Position::Closed);
+    assert_eq!(breaker.state(), BreakerState::Closed);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,7 +177,7 @@ async fn without_a_key_nobody_is_called_and_when_it_comes_all_churches_are_bille
     let church = Church::open(&server, "Grace Chapel").await;
     church.hire(&server, "admin", "aaron@example.org", None).await;
     assert!(server.running.billing.is_none());
-    assert_eq!(state(&server, &church.tenant_id).await, State::None);
+    assert_eq!(state(&server, &church.tenant_id).await, BillingState::None);
     let mut db = server.db().await;
     assert_eq!(db.one::<i64>("select count(*) from billing_jobs").await, 0);
     assert_eq!(stripe.calls("POST customers").len(), 0);
@@ -215,7 +215,7 @@ async fn what_is_refused_is_marked_and_tried_again_in_an_hour_or_at_the_next_sta
     let church = Church::open(&server, "Grace Chapel").await;
     let mut db = server.db().await;
     db.until(PUT_OFF).await;
-    assert_eq!(state(&server, &church.tenant_id).await, State::Failing);
+    assert_eq!(state(&server, &church.tenant_id).await, BillingState::Failing);
     let why: String = db.one("select last_error from billing_jobs").await;
     assert_eq!(why, "Stripe does not know STRIPE_SECRET_KEY (401).");
     let wait = "select round(extract(epoch from next_attempt_at - now()) / 60)::integer from billing_jobs";
@@ -228,11 +228,11 @@ async fn what_is_refused_is_marked_and_tried_again_in_an_hour_or_at_the_next_sta
     config.stripe_price = Some("price_gone".into());
     let server = TestServer::on_with(&registry, |given| *given = config.clone()).await;
     db.until("select exists (select from tenants where stripe_customer_id = 'cus_0')").await;
-    assert_eq!(state(&server, &church.tenant_id).await, State::Failing);
+    assert_eq!(state(&server, &church.tenant_id).await, BillingState::Failing);
     let why: String = db.one("select last_error from billing_jobs").await;
     assert_eq!(why, "Stripe refused the call (400, resource_missing).");
     let breaker = server.running.billing.as_ref().expect("billed").breaker.clone();
-    assert_eq!(breaker.position(), Position::Closed, "Stripe is well");
+    assert_eq!(breaker.state(), BreakerState::Closed, "Stripe is well");
     server.running.stop().await.expect("it stops in order");
 
     config.stripe_price = Some("price_office".into());

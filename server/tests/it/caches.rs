@@ -1,14 +1,14 @@
 //! What a process keeps in memory, when the answer of the registry comes late: after the notification that it is stale.
 
 use crate::harness::{Church, Db, Proxy, Registry, TestServer};
-use registry::changes::{Change, Subscription};
+use registry::notifications::{Notification, Subscriber};
 
 /// A process that gets the registry's answers late, and one that does not, with a church.
 struct Late {
     proxy: Proxy,
     slow: TestServer,
     church: Church,
-    changes: Subscription,
+    notifications: Subscriber,
 }
 
 impl Late {
@@ -19,19 +19,19 @@ impl Late {
         let church = Church::open(&fast, "Grace Chapel").await;
         // Whatever a first visit of the day writes into the session is written.
         church.browser.get("/members").await.expect(200);
-        let changes = slow.running.installation.changes.subscribe();
-        Self { proxy, slow, church, changes }
+        let notifications = slow.running.installation.notifications.subscribe();
+        Self { proxy, slow, church, notifications }
     }
 
     /// Changes the registry, and waits until the slow process has heard of it.
-    async fn change(&mut self, sql: &str, heard: impl Fn(&Change) -> bool) {
+    async fn change(&mut self, sql: &str, heard: impl Fn(&Notification) -> bool) {
         self.slow.db().await.run(sql).await;
-        while !heard(&self.changes.next().await.expect("it listens")) {}
+        while !heard(&self.notifications.next().await.expect("it listens")) {}
     }
 
     async fn change_tenant(&mut self, sql: &str) {
         let id = self.church.tenant_id.clone();
-        self.change(sql, |change| *change == Change::Tenant(id.clone())).await;
+        self.change(sql, |change| *change == Notification::Tenant(id.clone())).await;
     }
 
     /// Somebody asks for a page; the slow process has asked the registry about the church, and waits for the answer.
@@ -62,7 +62,7 @@ async fn a_sign_out_between_a_query_and_its_answer_takes_effect_at_once() {
     let mut late = Late::start().await;
     // This process has not seen the session yet.
     let visit = late.visit_in_between().await;
-    late.change("delete from sessions", |change| matches!(change, Change::Session(_))).await;
+    late.change("delete from sessions", |change| matches!(change, Notification::Session(_))).await;
     late.proxy.release();
     visit.await.expect("it was answered");
     let page = late.church.browser.at(late.slow.addr()).get("/members").await;

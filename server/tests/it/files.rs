@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tenant::{
     Tenant,
     admins::{self, Admin},
-    files::Place,
+    files::ObjectKind,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use uuid::Uuid;
@@ -101,7 +101,7 @@ impl Office {
         &self.server.running.files
     }
 
-    async fn promise(&self, name: &str, kind: &str, size: usize) -> (Uuid, SignedUrl) {
+    async fn spec(&self, name: &str, kind: &str, size: usize) -> (Uuid, SignedUrl) {
         let (id, editor) = (Uuid::now_v7(), self.owner.editor().expect("an owner"));
         let address = self.files().begin(&self.tenant, &editor, id, name, kind, size as i64).await;
         (id, address.expect("it is promised"))
@@ -111,7 +111,7 @@ impl Office {
         self.files().fetch(&self.tenant, self.owner.viewer(), id).await
     }
 
-    fn lies(&self, id: Uuid, place: Place) -> bool {
+    fn lies(&self, id: Uuid, place: ObjectKind) -> bool {
         self.objects.join(tenant::files::key(&self.tenant, id, place)).is_file()
     }
 
@@ -142,9 +142,9 @@ impl Office {
 async fn enter(server: &TestServer, church: &Church) -> (Tenant, Admin) {
     let installation = &server.running.installation;
     let id = church.tenant_id.parse().expect("an id");
-    let tenant = installation.identity.open_for(&installation.secret, &id).await.expect("it opens");
-    let owner = admins::founder(&tenant).await.expect("there is one");
-    let owner = admins::enter(&tenant, owner).await.expect("it may enter");
+    let tenant = installation.identity.open_as_operator(&installation.secret, &id).await.expect("it opens");
+    let owner = admins::find_owner(&tenant).await.expect("there is one");
+    let owner = admins::find_active(&tenant, owner).await.expect("it may enter");
     (tenant, owner)
 }
 
@@ -179,7 +179,7 @@ fn crc(bytes: &[u8]) -> u32 {
 /// Uploads, downloads, and whatever somebody might change about an address.
 async fn goes_up_and_comes_down(office: &Office) {
     let text = "Léa, 1984\n".repeat(100);
-    let (id, address) = office.promise("../../Mañana\r\n.csv", "text/csv", text.len()).await;
+    let (id, address) = office.spec("../../Mañana\r\n.csv", "text/csv", text.len()).await;
     let inside = format!("/{}/uploads/{id}?", office.church.tenant_id);
     assert!(address.url.contains(&inside), "below the tenant's id: {}", address.url);
     assert!(matches!(office.fetch(id).await, Err(server::files::Error::NotUploaded)));
@@ -202,7 +202,7 @@ async fn goes_up_and_comes_down(office: &Office) {
     for refused in [fewer, more, of_another_type] {
         assert!(refused.is_client_error(), "{refused}");
     }
-    assert!(!office.lies(id, Place::Upload), "nothing of that was kept");
+    assert!(!office.lies(id, ObjectKind::Upload), "nothing of that was kept");
 
     assert_eq!(send(&address, &address.url, "text/csv", text.as_bytes()).await, StatusCode::OK);
     let download = office.fetch(id).await.expect("it is there");
@@ -212,7 +212,10 @@ async fn goes_up_and_comes_down(office: &Office) {
         assert!(download.url.contains("X-Amz-Expires=300&"), "{}", download.url);
         assert!(address.url.contains("X-Amz-Expires=300&"), "{}", address.url);
     }
-    assert!(office.lies(id, Place::Kept) && !office.lies(id, Place::Upload), "out of reach of the address");
+    assert!(
+        office.lies(id, ObjectKind::Stored) && !office.lies(id, ObjectKind::Upload),
+        "out of reach of the address"
+    );
     let answer = client().get(&download.url).send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
     let header = |name: &str| answer.headers()[name].to_str().expect("text").to_owned();
@@ -244,7 +247,7 @@ async fn a_file_goes_up_and_comes_down_in_object_storage() {
 #[tokio::test(flavor = "multi_thread")]
 async fn our_own_addresses_say_what_is_wrong() {
     let office = Office::in_folder().await;
-    let (_, address) = office.promise("a.txt", "text/plain", 5).await;
+    let (_, address) = office.spec("a.txt", "text/plain", 5).await;
     let url = &address.url;
     assert_eq!(send(&address, url, "text/plain", b"12345678").await, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(send(&address, url, "text/html", b"12345").await, StatusCode::UNSUPPORTED_MEDIA_TYPE);
@@ -269,11 +272,11 @@ async fn what_is_not_what_was_promised_is_deleted() {
     let office = Office::in_folder().await;
     let page = b"<!doctype html><script>alert(1)</script>";
     for kind in ["image/png", "application/pdf", "text/plain"] {
-        let (id, address) = office.promise("a", kind, page.len()).await;
+        let (id, address) = office.spec("a", kind, page.len()).await;
         assert_eq!(send(&address, &address.url, kind, page).await, StatusCode::OK);
         let refused = office.fetch(id).await.expect_err("it does not fit");
         assert!(matches!(refused, server::files::Error::Refused { field: "contentType", .. }), "{refused}");
-        assert!(!office.lies(id, Place::Kept));
+        assert!(!office.lies(id, ObjectKind::Stored));
         let gone = office.fetch(id).await.expect_err("it is gone");
         assert!(matches!(gone, server::files::Error::Tenant(tenant::Error::NotFound)), "{gone}");
     }
@@ -295,7 +298,7 @@ async fn what_is_not_what_was_promised_is_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_church_gets_no_file_of_another() {
     let office = Office::in_folder().await;
-    let (id, address) = office.promise("a.txt", "text/plain", 5).await;
+    let (id, address) = office.spec("a.txt", "text/plain", 5).await;
     assert_eq!(send(&address, &address.url, "text/plain", b"12345").await, StatusCode::OK);
     let theirs = Church::open(&office.server, "Hope Church").await;
     let (tenant, owner) = enter(&office.server, &theirs).await;
@@ -313,7 +316,7 @@ async fn a_church_gets_no_file_of_another() {
     office.server.browser().get(&format!("{at}/photo.jpg")).await.expect(404);
     let photos = "select count(*) from members where photo_id is not null";
     assert_eq!(office.church.db().await.one::<i64>(photos).await, 1);
-    let helper = office.church.hire(&office.server, "member", "helper@example.org", None).await;
+    let helper = office.church.hire(&office.server, "viewer", "helper@example.org", None).await;
     assert_eq!(helper.stream(&format!("{at}/photo.jpg")).await.status(), StatusCode::OK);
     helper.post(&format!("{at}/photo"), &[("remove", "1")]).await.expect(403);
 }
@@ -321,10 +324,10 @@ async fn a_church_gets_no_file_of_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_never_came_are_swept_and_those_nobody_asked_for_are_kept() {
     let office = Office::in_folder().await;
-    let (never, _) = office.promise("a.txt", "text/plain", 5).await;
-    let (came, address) = office.promise("b.txt", "text/plain", 5).await;
+    let (never, _) = office.spec("a.txt", "text/plain", 5).await;
+    let (came, address) = office.spec("b.txt", "text/plain", 5).await;
     send(&address, &address.url, "text/plain", b"12345").await;
-    let (wrong, address) = office.promise("c.png", "image/png", 5).await;
+    let (wrong, address) = office.spec("c.png", "image/png", 5).await;
     send(&address, &address.url, "image/png", b"12345").await;
     let mut registry = office.server.db().await;
     assert_eq!(registry.one::<i64>("select count(*) from uploads").await, 3);
@@ -333,9 +336,9 @@ async fn uploads_that_never_came_are_swept_and_those_nobody_asked_for_are_kept()
     registry.until(tomorrow).await;
     let rows = "select string_agg(name || ' ' || (stored_at is not null), ',') from files";
     assert_eq!(office.church.db().await.one::<String>(rows).await, "b.txt true");
-    assert!(office.lies(came, Place::Kept) && !office.lies(came, Place::Upload));
+    assert!(office.lies(came, ObjectKind::Stored) && !office.lies(came, ObjectKind::Upload));
     for gone in [never, wrong] {
-        assert!(!office.lies(gone, Place::Upload) && !office.lies(gone, Place::Kept));
+        assert!(!office.lies(gone, ObjectKind::Upload) && !office.lies(gone, ObjectKind::Stored));
     }
     office.fetch(came).await.expect("it is there");
 
@@ -348,8 +351,8 @@ async fn uploads_that_never_came_are_swept_and_those_nobody_asked_for_are_kept()
     registry.until("select not exists (select from uploads)").await;
     let gone = office.fetch(came).await.expect_err("it has ended");
     assert!(matches!(gone, server::files::Error::Tenant(tenant::Error::NotFound)), "{gone}");
-    assert!(!office.lies(came, Place::Kept));
-    assert!(office.lies(photo, Place::Kept) && office.lies(photo, Place::Small));
+    assert!(!office.lies(came, ObjectKind::Stored));
+    assert!(office.lies(photo, ObjectKind::Stored) && office.lies(photo, ObjectKind::Thumbnail));
     assert_eq!(office.church.db().await.one::<Uuid>("select id from files").await, photo);
 }
 
@@ -389,11 +392,11 @@ async fn has_a_photo(office: &Office) {
     browser.post(&format!("{at}/photo"), &[("remove", "1")]).await.location();
     assert!(browser.get(&at).await.attribute(".titled .avatar img", "src").is_none());
     assert_eq!(office.count().await, 0);
-    assert!(office.lies(first, Place::Kept));
+    assert!(office.lies(first, ObjectKind::Stored));
     let mut registry = office.server.db().await;
     registry.run("update uploads set due_at = now()").await;
     registry.until("select not exists (select from uploads)").await;
-    assert!(!office.lies(first, Place::Kept) && !office.lies(first, Place::Small));
+    assert!(!office.lies(first, ObjectKind::Stored) && !office.lies(first, ObjectKind::Thumbnail));
     let log = "select string_agg(action, ', ' order by at) from audit_log where entity = 'member'";
     assert_eq!(
         office.church.db().await.one::<String>(log).await,

@@ -36,7 +36,7 @@ async fn nobody_is_offered_what_is_then_refused() {
     let church = Church::open(&server, "Grace Chapel").await;
     let fields = [("name", "Westlands"), ("timezone", "Africa/Nairobi")];
     let branch = church.browser.post("/branches/new", &fields).await.location().to_owned();
-    let viewer = church.hire(&server, "member", "viewer@example.org", None).await;
+    let viewer = church.hire(&server, "viewer", "viewer@example.org", None).await;
     let local = church.hire(&server, "admin", "local@example.org", Some("Westlands")).await;
     let offers = async |browser: &crate::harness::Browser, at: &str| {
         let page = browser.get(at).await.expect(200);
@@ -87,8 +87,8 @@ async fn nothing_is_promised_that_there_is_not() {
     let you = "/signup/you?church=Grace&country=KE&timezone=Africa/Nairobi";
     for at in ["/", "/signup", you, "/signin"] {
         let words = visitor.get(at).await.expect(200).words().to_lowercase();
-        for promise in ["message", "invite", "can leave with you"] {
-            assert!(!words.contains(promise), "{at} promises: {promise}");
+        for spec in ["message", "invite", "can leave with you"] {
+            assert!(!words.contains(spec), "{at} promises: {spec}");
         }
     }
 }

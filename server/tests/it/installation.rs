@@ -69,7 +69,7 @@ async fn a_move_of_the_primary_server_is_told_by_a_command() {
     let said = command(&registry, &["servers", "set", "nowhere", "--url", &tunnel.url]).await;
     assert_eq!(
         said.expect_err("no such server"),
-        "vestry: nowhere is no server here: vestry servers list shows them\n"
+        "vestry: no server is named nowhere; see vestry servers list\n"
     );
     other.end().await;
 }
@@ -103,7 +103,7 @@ async fn commands_neither_make_nor_change_tables() {
         assert_eq!(db.one::<i64>(tables).await, 0, "{arguments:?}");
     }
     let said = command(&registry, &["migrate"]).await.expect("it migrates");
-    assert!(said.starts_with("the registry is brought from 0001 to "), "{said}");
+    assert!(said.starts_with("migrated the registry from 0001 to "), "{said}");
     let said = command(&registry, &["migrate"]).await.expect("it migrates");
     assert_eq!(said, "the registry is up to date.\n");
     assert_eq!(db.one::<i64>("select count(*) from database_servers").await, 0, "nothing is registered");

@@ -219,7 +219,7 @@ async fn nobody_gets_into_an_office_without_signing_in(isolation: Isolation) {
 async fn a_role_that_may_look_changes_nothing(isolation: Isolation) {
     let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let (_, theirs, member) = two_churches(&server).await;
-    let helper = theirs.hire(&server, "member", "helper@example.org", None).await;
+    let helper = theirs.hire(&server, "viewer", "helper@example.org", None).await;
     let page = helper.get(&member).await.expect(200);
     assert_eq!(page.text("h1"), "Naomi Achieng");
     assert!(page.all(".head .btn").is_empty(), "nothing is offered that is then refused");

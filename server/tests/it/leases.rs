@@ -3,10 +3,10 @@
 use crate::harness::{Browser, Church, Db, Process, Registry, Stripe, TestServer, Trouble, sign_up, watch};
 use futures::{StreamExt, stream};
 use registry::{
-    Error, billing,
-    ready::{self, Edition},
-    runs::{self, Step},
-    servers,
+    Error, billing, placement,
+    progress::Step,
+    ready::{self, SchemaRevision},
+    runs, servers,
 };
 use std::time::Duration;
 
@@ -138,11 +138,11 @@ async fn a_claim_that_was_lost_is_good_for_no_write() {
         |result: registry::Result<()>| assert!(matches!(result, Err(Error::LeaseLost)), "{result:?}");
     is_lost(runs::renew(registry, &lost).await);
     is_lost(runs::advance(registry, &lost, &[(Step::Place, took)], Step::Database).await);
-    is_lost(runs::place(registry, &lost, "shared").await.map(drop));
+    is_lost(placement::place(registry, &lost, "shared").await.map(drop));
     is_lost(runs::succeed(registry, &lost, 1, took).await);
     is_lost(runs::postpone(registry, &lost, took).await);
     is_lost(runs::fail(registry, &lost, Step::Place, "why").await);
-    is_lost(runs::forget(registry, &lost).await);
+    is_lost(runs::delete_tenant(registry, &lost).await);
     assert_eq!(db.one::<String>(RUNS).await, before);
     runs::renew(registry, &held).await.expect("the other one is good");
 }
@@ -154,19 +154,19 @@ async fn a_ready_database_is_not_marked_made_while_another_worker_removes_it() {
     let registry = &open(&created).await;
     servers::register_primary(registry, "/nowhere", 5432, None).await.expect("it is known");
     let mut db = created.db().await;
-    let edition = Edition { name: "test", schema_version: 1 };
-    let slow = ready::plan(registry, edition, 1).await.expect("it answers").expect("one is planned");
+    let edition = SchemaRevision { name: "test", schema_version: 1 };
+    let slow = ready::claim_new(registry, edition, 1).await.expect("it answers").expect("one is planned");
     db.run("update ready_databases set lease_until = now() - interval '1 second'").await;
     let removing =
         ready::claim_unwanted(registry, edition, 1).await.expect("it answers").expect("it was left");
     assert_eq!(removing.id, slow.id);
-    let made = ready::made(registry, &slow).await;
+    let made = ready::mark_ready(registry, &slow).await;
     assert!(matches!(made, Err(Error::LeaseLost)), "{made:?}");
     assert!(db.one::<bool>("select ready_at is null from ready_databases").await, "no signup takes it");
-    ready::forget(registry, &removing).await.expect("it is removed");
+    ready::delete_claimed(registry, &removing).await.expect("it is removed");
 
-    let kept = ready::plan(registry, edition, 1).await.expect("it answers").expect("one is planned");
-    ready::made(registry, &kept).await.expect("nobody else has claimed it");
+    let kept = ready::claim_new(registry, edition, 1).await.expect("it answers").expect("one is planned");
+    ready::mark_ready(registry, &kept).await.expect("nobody else has claimed it");
     assert!(db.one::<bool>("select ready_at is not null from ready_databases").await);
 }
 
@@ -217,7 +217,8 @@ async fn a_billing_claim_that_was_lost_is_good_for_no_write() {
     assert_eq!(held.tenant_id.as_str(), church.tenant_id);
     let is_lost =
         |result: registry::Result<()>| assert!(matches!(result, Err(Error::LeaseLost)), "{result:?}");
-    let setback = billing::Setback { reason: "why", refused: true, answered: true, customer: Some("cus_1") };
+    let setback =
+        billing::JobFailure { reason: "why", rejected: true, has_response: true, customer: Some("cus_1") };
     is_lost(billing::renew(registry, &lost, lease).await);
     is_lost(billing::finish(registry, &lost, "cus_1", None).await);
     is_lost(billing::postpone(registry, &lost, lease, setback).await);
@@ -237,7 +238,7 @@ async fn an_abandoned_run_is_undone_after_seven_days_and_no_sooner() {
     assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
     let mut db = server.db().await;
     let database: String = db.one("select database_name from tenants").await;
-    let tools = server::provisioning::Tools::of(&server.running.installation, 0);
+    let tools = server.running.installation.provisioner(0);
     let failed_before = |age: &str| {
         format!(
             "update tenants set status = 'failed';
@@ -245,12 +246,12 @@ async fn an_abandoned_run_is_undone_after_seven_days_and_no_sooner() {
         )
     };
     db.run(&failed_before("6 days 23 hours")).await;
-    assert!(!tools.undo_one_abandoned().await.expect("it answers"));
+    assert!(!tools.undo_abandoned().await.expect("it answers"));
     let there = format!("select count(*) from pg_database where datname = '{database}'");
     assert_eq!(db.one::<i64>(&there).await, 1);
     assert_eq!(db.one::<i64>("select count(*) from tenants").await, 1);
     db.run(&failed_before("7 days")).await;
-    assert!(tools.undo_one_abandoned().await.expect("it can be undone"));
+    assert!(tools.undo_abandoned().await.expect("it can be undone"));
     assert_eq!(db.one::<i64>(&there).await, 0);
     assert_eq!(db.one::<i64>("select count(*) from tenants").await, 0);
 }

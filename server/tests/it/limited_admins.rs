@@ -156,7 +156,7 @@ async fn an_admin_of_some_branches_changes_nothing_of_others(isolation: Isolatio
 async fn a_viewer_restores_and_archives_nothing(isolation: Isolation) {
     let server = TestServer::start_with(|config| config.isolation = isolation).await;
     let scene = scene(&server).await;
-    let browser = scene.church.hire(&server, "member", "viewer@example.org", None).await;
+    let browser = scene.church.hire(&server, "viewer", "viewer@example.org", None).await;
     let program = Program::log_in(&server, "viewer@example.org").await;
     let mut db = scene.church.db().await;
     let before: String = db.one(ROWS).await;

@@ -413,7 +413,7 @@ async fn a_new_key_is_found_and_known_ones_outlive_an_issuer_that_is_down() {
     let issuer = Issuer::start().await;
     let configure = |config: &mut server::config::Config| {
         issuer.configure(config);
-        config.oidc_pause = PAUSE;
+        config.oidc_refetch_interval = PAUSE;
     };
     let server = TestServer::start_with(configure).await;
     let church = Church::open(&server, "Grace Chapel").await;

@@ -285,7 +285,7 @@ async fn when_a_server_allows_no_more_what_others_do_not_use_makes_room() {
         browser.post(&opening, &[("enter", "1")]).await.location();
         browsers.push(browser);
     }
-    let findings = server.running.installation.servers.findings(80, 1).await;
+    let findings = server.running.installation.servers.check(80, 1).await;
     assert!(findings.iter().any(|finding| finding.contains("max_connections leaves 40")), "{findings:?}");
     // All of them are known and none is connected; then two are.
     browsers[2].get("/members").await.expect(200);
@@ -316,7 +316,7 @@ async fn connections_that_nobody_uses_are_closed() {
     let idle = Duration::from_millis(100);
     let limits = tenant::Limits { per_server: 2, per_tenant: 2, wait: Duration::from_secs(5), idle };
     let pools = tenant::Pools::new(secret.tenant_roles(), limits, Arc::new(|_| Box::pin(async { false })));
-    let place = tenant::Place {
+    let place = tenant::TenantLocation {
         tenant_id: church.tenant_id.clone(),
         host: cluster().get_socket().expect("a socket").display().to_string(),
         port: cluster().get_port(),
@@ -326,10 +326,10 @@ async fn connections_that_nobody_uses_are_closed() {
         tls: tenant::Tls::default(),
     };
     let tenant = pools.get(&place).await;
-    tenant::admins::founder(&tenant).await.expect("it is there");
+    tenant::admins::find_owner(&tenant).await.expect("it is there");
     assert_eq!(db.one::<i64>(&connections(&church)).await, 1);
     db.until(&none).await;
-    tenant::admins::founder(&tenant).await.expect("and is opened again when it is needed");
+    tenant::admins::find_owner(&tenant).await.expect("and is opened again when it is needed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -242,9 +242,9 @@ async fn undone(isolation: Isolation, place: &str) {
     let old = "update tenants set status = 'failed';
                update provisioning_runs set status = 'failed', finished_at = now() - interval '8 days'";
     db.run(old).await;
-    let worker = server::provisioning::Tools::of(&server.running.installation, 0);
-    assert!(worker.undo_one_abandoned().await.expect("it can be undone"));
-    assert!(!worker.undo_one_abandoned().await.expect("there is no other"));
+    let worker = server.running.installation.provisioner(0);
+    assert!(worker.undo_abandoned().await.expect("it can be undone"));
+    assert!(!worker.undo_abandoned().await.expect("there is no other"));
     for table in ["tenants", "admin_emails", "provisioning_runs", "provisioning_events"] {
         assert_eq!(db.one::<i64>(&format!("select count(*) from {table}")).await, 0, "{table}");
     }

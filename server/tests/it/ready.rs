@@ -2,7 +2,6 @@
 
 use crate::harness::{Church, Db, Registry, TestServer, sign_up, watch};
 use futures::future::join_all;
-use server::provisioning::Tools;
 
 const READY: &str = "select count(*) from ready_databases where ready_at is not null";
 
@@ -61,8 +60,8 @@ async fn what_is_of_no_use_is_removed_with_its_database_and_role() {
            from two where two.id = r.id",
     )
     .await;
-    let tools = Tools::of(&server.running.installation, 3);
-    while tools.remove_one_unwanted().await.expect("it can be removed") {}
+    let tools = server.running.installation.provisioner(3);
+    while tools.drop_unwanted().await.expect("it can be removed") {}
     let left = format!("select count(*) from ready_databases where 'tenant_' || id in ({ids})");
     db.until(&format!("select ({left}) = 1")).await;
     let mut all = Db::open("postgres").await;

@@ -1,7 +1,6 @@
 //! A registry that is older than the churches: it was restored from a dump.
 
 use crate::harness::{Church, Db, Registry, TestServer, command, sign_up, watch};
-use server::provisioning::Tools;
 
 const READY: &str = "select count(*) from ready_databases where ready_at is not null";
 
@@ -63,8 +62,8 @@ async fn a_stale_or_surplus_one_is_dropped_only_if_it_is_empty() {
     db.run("delete from tenants; delete from ready_databases").await;
     db.run("insert into ready_databases select * from dumped").await;
     db.run("update ready_databases set edition = 'long ago'").await;
-    let tools = Tools::of(&server.running.installation, 0);
-    while tools.remove_one_unwanted().await.expect("it can be looked at") {}
+    let tools = server.running.installation.provisioner(0);
+    while tools.drop_unwanted().await.expect("it can be looked at") {}
     db.until("select not exists (select from ready_databases where edition = 'long ago')").await;
     assert!(exists(&church.database).await, "{} was dropped", church.database);
     assert_eq!(church.db().await.one::<i64>(members).await, 1);
@@ -116,8 +115,8 @@ async fn a_run_that_succeeded_since_is_not_undone_and_can_be_opened_again() {
              delete from provisioning_events where step = 'open'",
         )
         .await;
-        let tools = Tools::of(&server.running.installation, 0);
-        while tools.undo_one_abandoned().await.expect("it can be looked at") {
+        let tools = server.running.installation.provisioner(0);
+        while tools.undo_abandoned().await.expect("it can be looked at") {
             let later = "select finished_at > now() - interval '1 minute' from provisioning_runs";
             assert!(db.one::<bool>(later).await, "it is looked at again in a week, not at once");
         }
@@ -136,20 +135,20 @@ async fn a_run_that_succeeded_since_is_not_undone_and_can_be_opened_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_maker_that_has_lost_its_lease_hands_out_nothing() {
-    use registry::ready::{self, Edition};
+    use registry::ready::{self, SchemaRevision};
     let server = TestServer::start().await;
     let registry = &server.running.installation.registry;
-    let edition = Edition { name: "of a test", schema_version: 1 };
-    let slow = ready::plan(registry, edition, 1).await.expect("it answers").expect("there is room");
+    let edition = SchemaRevision { name: "of a test", schema_version: 1 };
+    let slow = ready::claim_new(registry, edition, 1).await.expect("it answers").expect("there is room");
     let mut db = server.db().await;
     db.run("update ready_databases set lease_until = now() - interval '1 second'").await;
     let other =
         ready::claim_unwanted(registry, edition, 1).await.expect("it answers").expect("it is unwanted");
     assert_eq!(slow.id, other.id);
-    let made = ready::made(registry, &slow).await;
+    let made = ready::mark_ready(registry, &slow).await;
     assert!(matches!(made, Err(registry::Error::LeaseLost)), "{made:?}");
     assert_eq!(db.one::<i64>(READY).await, 0, "another worker removes it at this moment");
-    ready::forget(registry, &slow).await.expect("it answers");
+    ready::delete_claimed(registry, &slow).await.expect("it answers");
     assert_eq!(db.one::<i64>("select count(*) from ready_databases").await, 1, "nor is it forgotten");
     assert!(ready::renew(registry, &slow).await.is_err());
     ready::renew(registry, &other).await.expect("it has the lease");

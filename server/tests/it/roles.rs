@@ -55,7 +55,7 @@ async fn what_a_role_sets_for_itself_does_not_reach_vestrys_connections() {
     };
     // Nobody repairs the role here: the settings that each connection sends are enough.
     let pools = tenant::Pools::new(secret.tenant_roles(), limits, Arc::new(|_| Box::pin(async { false })));
-    let place = tenant::Place {
+    let place = tenant::TenantLocation {
         tenant_id: church.tenant_id.clone(),
         host: cluster().get_socket().expect("a socket").display().to_string(),
         port: cluster().get_port(),
@@ -65,8 +65,8 @@ async fn what_a_role_sets_for_itself_does_not_reach_vestrys_connections() {
         tls: tenant::Tls::default(),
     };
     let tenant = pools.get(&place).await;
-    let owner = tenant::admins::founder(&tenant).await.expect("it reads");
-    tenant::admins::signed_in(&tenant, owner).await.expect("and writes");
+    let owner = tenant::admins::find_owner(&tenant).await.expect("it reads");
+    tenant::admins::record_sign_in(&tenant, owner).await.expect("and writes");
     let in_use = format!(
         "select count(*) from pg_stat_activity where usename = 'tenant_{}' and datname = '{}'",
         church.tenant_id, church.database
@@ -155,7 +155,7 @@ async fn an_operator_repairs_a_role() {
     let mut role = enter(&server, &church, &church.database).await.expect("it connects");
     role.execute("select * from members").await.expect("and reads");
     let said = command(&server.registry, &["tenants", "repair", "a23456789012345678901234"]).await;
-    assert!(said.expect_err("no such church").contains("is no church here"));
+    assert!(said.expect_err("no such church").contains("no church has the id"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +180,7 @@ async fn a_church_restored_into_a_database_open_to_all_opens_to_its_own_role_onl
     }
     let mut own = enter(&server, &theirs, &copy).await.expect("it is open");
     own.execute("select * from church.members").await.expect("to its own role");
-    let findings = server.running.installation.servers.findings(4, 1).await;
+    let findings = server.running.installation.servers.check(4, 1).await;
     assert!(findings.iter().any(|finding| finding.contains(&copy)), "{findings:?}");
 }
 
@@ -235,7 +235,7 @@ async fn what_a_superuser_revokes_is_nothing_that_vestry_needs() {
         sqlx::query_scalar("select id from tenants").fetch_one(&mut superuser).await.expect("one");
     let database = format!("tenant_{id}");
     let servers = &server.running.installation.servers;
-    let unrestricted = servers.findings(4, 1).await;
+    let unrestricted = servers.check(4, 1).await;
     assert!(unrestricted.iter().any(|finding| finding.contains("vestry doctor --sql")), "{unrestricted:?}");
 
     let script = command(&registry, &["doctor", "--sql"]).await.expect("it prints");
@@ -251,12 +251,12 @@ async fn what_a_superuser_revokes_is_nothing_that_vestry_needs() {
     let mut superuser = PgConnection::connect_with(&postgres.superuser(&database)).await.expect("it may");
     superuser.execute(AssertSqlSafe(hardening_sql("vestry"))).await.expect("it may");
     superuser.execute(AssertSqlSafe(hardening_sql("vestry"))).await.expect("again");
-    assert_eq!(servers.findings(4, 1).await, Vec::<String>::new());
+    assert_eq!(servers.check(4, 1).await, Vec::<String>::new());
 
     let role = as_role(&server, &postgres.superuser(&database), &id, &database);
     let mut role = PgConnection::connect_with(&role).await.expect("its own place opens");
     is_restricted(&mut role).await;
-    let done = server.running.installation.repairs.run(&id.parse().expect("an id")).await;
+    let done = server.running.installation.role_repair.run(&id.parse().expect("an id")).await;
     assert!(done, "the installation's own role may do what it needs");
     let limited = "select setconfig::text like '%temp_file_limit=1GB%' from pg_db_role_setting where setdatabase = 0 and setrole = to_regrole($1)::oid";
     let limited: bool =
@@ -297,7 +297,7 @@ async fn in_the_embedded_postgresql_the_roles_of_churches_are_restricted_from_th
     let browser = Browser::new(running.addr);
     let opening = sign_up(&browser, "Grace Chapel", "ruth@example.org").await;
     assert_eq!(watch(&browser, &opening).await["status"], "succeeded");
-    assert_eq!(running.installation.servers.findings(4, 1).await, Vec::<String>::new());
+    assert_eq!(running.installation.servers.check(4, 1).await, Vec::<String>::new());
     let primary = running.installation.servers.primary();
     let id = "select substr(datname, 8) from pg_database where datname like 'tenant\\_%'";
     let id: String = sqlx::query_scalar(id).fetch_one(&primary.maintenance).await.expect("one");

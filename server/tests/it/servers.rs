@@ -15,7 +15,7 @@ async fn a_church_chooses_among_regions_and_its_server_going_down_is_its_own_aff
     let server = TestServer::on_with(&registry, |config| config.ready_databases = 0).await;
     let mut other = Other::start().await;
     let said = add(&registry, "oslo", &other.url(), "north", &[]).await;
-    assert_eq!(said, "oslo takes churches now, in the region north.\n");
+    assert_eq!(said, "oslo is open for churches, in the region north.\n");
     let page = server.browser().get("/signup").await.expect(200);
     assert_eq!(page.all("#region option"), ["Wherever there is room", "local", "north"]);
     let wrong = "/signup/you?church=A&country=NO&timezone=Europe/Oslo&region=south";
@@ -73,12 +73,12 @@ async fn a_full_or_draining_server_takes_no_more_churches() {
 
     add(&registry, "oslo", &other.url(), "local", &["--max-tenants", "9"]).await;
     let said = command(&registry, &["servers", "drain", "oslo"]).await.expect("it is there");
-    assert_eq!(said, "oslo takes no more churches.\n");
+    assert_eq!(said, "oslo is drained: no new churches are placed on it.\n");
     Church::open(&server, "Third").await;
     assert_eq!(db.one::<String>(&format!("{OF} = 'Third'")).await, "primary");
 
     let said = command(&registry, &["servers", "drain", "nowhere"]).await.expect_err("it is not there");
-    assert_eq!(said, "vestry: nowhere is no server here: vestry servers list shows them\n");
+    assert_eq!(said, "vestry: no server is named nowhere; see vestry servers list\n");
     let json = command(&registry, &["servers", "list", "--json"]).await.expect("it lists");
     let listed: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!((&listed[1]["name"], &listed[1]["state"]), (&"oslo".into(), &"draining".into()));
@@ -87,12 +87,12 @@ async fn a_full_or_draining_server_takes_no_more_churches() {
     // It can be opened again, and a new password alone does not do that, nor anything else.
     let said =
         command(&registry, &["servers", "add", "oslo", "--url", &other.url()]).await.expect("it is there");
-    assert_eq!(said, "oslo is changed. It still takes no churches: vestry servers open oslo\n");
+    assert_eq!(said, "oslo is updated, but still drained; open it with: vestry servers open oslo\n");
     let kept =
         "select state || ' ' || region || ' ' || max_tenants from database_servers where name = 'oslo'";
     assert_eq!(db.one::<String>(kept).await, "draining local 9");
     let said = command(&registry, &["servers", "open", "oslo"]).await.expect("it is there");
-    assert_eq!(said, "oslo takes churches again.\n");
+    assert_eq!(said, "oslo is open for churches again.\n");
     assert_eq!(db.one::<String>(kept).await, "open local 9");
     for (verb, state) in [("drain", "draining"), ("undrain", "open")] {
         command(&registry, &["servers", verb, "primary"]).await.expect("it is there");
@@ -100,7 +100,7 @@ async fn a_full_or_draining_server_takes_no_more_churches() {
         assert_eq!(db.one::<String>(primary).await, state);
     }
     let said = command(&registry, &["servers", "open", "nowhere"]).await.expect_err("it is not there");
-    assert_eq!(said, "vestry: nowhere is no server here: vestry servers list shows them\n");
+    assert_eq!(said, "vestry: no server is named nowhere; see vestry servers list\n");
     // One PostgreSQL under two names would have twice its room.
     let said =
         command(&registry, &["servers", "add", "bergen", "--url", &other.url()]).await.expect_err("taken");
@@ -116,7 +116,7 @@ async fn what_is_no_server_is_refused_with_the_reason() {
     let server = TestServer::on(&registry).await;
     let cases = [
         ("nonsense", "this is no address"),
-        ("postgres://x:y@127.0.0.1:1/postgres", "the server cannot be entered"),
+        ("postgres://x:y@127.0.0.1:1/postgres", "cannot connect to the server"),
     ];
     for (url, expected) in cases {
         let said =

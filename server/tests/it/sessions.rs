@@ -291,7 +291,7 @@ async fn the_choice_tells_churches_of_one_name_apart_and_which_is_suspended() {
     let grace = Church::open(&server, "Grace Chapel").await;
     let (hope, kirk) = (Church::open(&server, "Hope").await, Church::open(&server, "Kirk").await);
     hope.hire(&server, "admin", &grace.email, None).await;
-    kirk.hire(&server, "member", &grace.email, None).await;
+    kirk.hire(&server, "viewer", &grace.email, None).await;
     grace.db().await.run("update branches set city = 'Nakuru'").await;
     server.db().await.run("update tenants set name = 'Grace Chapel'").await;
     server.db().await.run("update tenants set created_at = '2024-02-29 12:00Z', country = 'US' where id = (select min(id) from tenants)").await;

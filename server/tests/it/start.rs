@@ -81,7 +81,7 @@ async fn what_prevents_a_start_is_said_in_a_sentence_with_the_remedy() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.starts_with(&format!("vestry: {addr} cannot be listened on")), "{said}");
+    assert!(said.starts_with(&format!("vestry: cannot listen on {addr}")), "{said}");
     assert!(said.contains("set VESTRY_ADDR"), "{said}");
 
     let addr = ["--addr", "127.0.0.1:0"];
@@ -103,7 +103,7 @@ async fn what_prevents_a_start_is_said_in_a_sentence_with_the_remedy() {
                 "--secret-key",
                 "0123456789abcdef0123456789abcdef",
             ],
-            "the registry could not be opened",
+            "cannot open the registry",
         ),
     ];
     for (arguments, expected) in cases {

@@ -285,7 +285,7 @@ async fn an_admin_of_some_branches_tags_its_own_members_only(isolation: Isolatio
     let naomi = add(&church, "Achieng", "Choir").await;
     let choir = tag(&church, "Choir").await;
     let helper = church.hire(&server, "admin", "helper@example.org", Some("Westlands")).await;
-    let staff = church.hire(&server, "member", "staff@example.org", None).await;
+    let staff = church.hire(&server, "viewer", "staff@example.org", None).await;
 
     send(&helper, "/members/new", "Barasa", &["Choir"], "Youth").await.location();
     let borne = "Achieng Choir, Barasa Choir, Barasa Youth";

@@ -62,7 +62,7 @@ async fn they_are_listed_and_shown_for_people_and_for_programs() {
     assert_eq!(shown["run"]["status"], "succeeded");
     for unknown in ["nobody", "a23456789012345678901234"] {
         let said = command(&server.registry, &["tenants", "show", unknown]).await.expect_err("nobody");
-        assert_eq!(said, format!("vestry: {unknown} is no church here: vestry tenants list shows them\n"));
+        assert_eq!(said, format!("vestry: no church has the id {unknown}; see vestry tenants list\n"));
     }
 }
 

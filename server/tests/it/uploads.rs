@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use futures::future::join_all;
 use reqwest::{Body, StatusCode, multipart};
 use serde_json::{Value, json};
-use server::{provisioning::Tools, storage::LocalUrlSigner};
+use server::storage::LocalUrlSigner;
 use std::{
     collections::BTreeMap,
     os::unix::fs::PermissionsExt,
@@ -34,7 +34,7 @@ const ROWS: &str = "select concat((select string_agg(m::text, ',' order by id) f
                                   (select string_agg(f::text, ',' order by id) from files f),
                                   (select count(*) from audit_log))";
 
-async fn promise(program: &Program, size: usize) -> Value {
+async fn spec(program: &Program, size: usize) -> Value {
     let file = json!({ "name": "a.txt", "contentType": "text/plain", "size": size });
     program.post("/api/files", file).await.expect(201).body
 }
@@ -100,7 +100,7 @@ async fn files_are_readable_by_the_servers_user_only() {
     let server = TestServer::on(&registry).await;
     let church = Church::open(&server, "Grace Chapel").await;
     let program = Program::log_in(&server, &church.email).await;
-    let (checked, unchecked) = (promise(&program, 5).await, promise(&program, 5).await);
+    let (checked, unchecked) = (spec(&program, 5).await, spec(&program, 5).await);
     for promised in [&checked, &unchecked] {
         assert_eq!(upload(promised, "hello").await, StatusCode::OK);
     }
@@ -125,10 +125,10 @@ async fn the_files_of_a_church_go_with_it() {
         tokio::join!(Church::open(&server, "Grace Chapel"), Church::open(&server, "Hope Church"));
     for church in [&gone, &stays] {
         let program = Program::log_in(&server, &church.email).await;
-        let promised = promise(&program, 5).await;
+        let promised = spec(&program, 5).await;
         assert_eq!(upload(&promised, "hello").await, StatusCode::OK);
         program.get(&at(&promised)).await.expect(200);
-        upload(&promise(&program, 5).await, "hello").await;
+        upload(&spec(&program, 5).await, "hello").await;
         assert!(folder.join(&church.tenant_id).is_dir());
     }
     let mut db = server.db().await;
@@ -138,9 +138,9 @@ async fn the_files_of_a_church_go_with_it() {
                 lease = null, lease_until = null where tenant_id = '{id}';
          update tenants set status = 'failed' where id = '{id}'"
     );
-    let tools = Tools::of(&server.running.installation, 0);
+    let tools = server.running.installation.provisioner(0);
     db.run(&abandoned).await;
-    assert!(tools.undo_one_abandoned().await.unwrap_or_else(|_| panic!("it is looked at")));
+    assert!(tools.undo_abandoned().await.unwrap_or_else(|_| panic!("it is looked at")));
     assert_eq!(
         db.one::<i64>("select count(*) from removed_tenants").await,
         0,
@@ -149,7 +149,7 @@ async fn the_files_of_a_church_go_with_it() {
 
     Db::open("postgres").await.run(&format!("drop database {} with (force)", gone.database)).await;
     db.run(&abandoned).await;
-    assert!(tools.undo_one_abandoned().await.unwrap_or_else(|_| panic!("it is undone")));
+    assert!(tools.undo_abandoned().await.unwrap_or_else(|_| panic!("it is undone")));
     db.until(&format!("select deleted from removed_tenants where tenant_id = '{id}'")).await;
     assert!(!folder.join(id).exists());
     let mut left = Vec::new();
@@ -168,7 +168,7 @@ async fn a_church_that_is_there_again_keeps_its_files() {
     let server = TestServer::start().await;
     let church = Church::open(&server, "Grace Chapel").await;
     let program = Program::log_in(&server, &church.email).await;
-    let promised = promise(&program, 5).await;
+    let promised = spec(&program, 5).await;
     assert_eq!(upload(&promised, "hello").await, StatusCode::OK);
     program.get(&at(&promised)).await.expect(200);
     let mut db = server.db().await;
@@ -187,7 +187,7 @@ async fn checks_at_the_same_moment_lose_no_upload() {
     let church = Church::open(&server, "Grace Chapel").await;
     let program = Program::log_in(&server, &church.email).await;
     for _ in 0..10 {
-        let promised = promise(&program, 5).await;
+        let promised = spec(&program, 5).await;
         assert_eq!(upload(&promised, "hello").await, StatusCode::OK);
         let path = at(&promised);
         for said in join_all((0..8).map(|_| program.get(&path))).await {
@@ -207,7 +207,7 @@ async fn addresses_of_a_suspended_church_stop_at_once() {
     let second = TestServer::on(&first.registry).await;
     let church = Church::open(&first, "Grace Chapel").await;
     let program = Program::log_in(&first, &church.email).await;
-    let (there, promised) = (promise(&program, 5).await, promise(&program, 5).await);
+    let (there, promised) = (spec(&program, 5).await, spec(&program, 5).await);
     assert_eq!(upload(&there, "hello").await, StatusCode::OK);
     let download = program.get(&at(&there)).await.expect(200).text("downloadUrl").to_owned();
     let member = add_member(&church.browser).await;
@@ -243,7 +243,7 @@ async fn an_address_ends_when_it_says() {
     let server = TestServer::start().await;
     let church = Church::open(&server, "Grace Chapel").await;
     let program = Program::log_in(&server, &church.email).await;
-    let promised = promise(&program, 5).await;
+    let promised = spec(&program, 5).await;
     let id = promised["fileId"].as_str().expect("an id");
     let expires: chrono::DateTime<chrono::Utc> =
         promised["expiresAt"].as_str().expect("text").parse().expect("a time");
@@ -299,14 +299,14 @@ async fn a_church_uploads_two_files_at_a_time() {
         tokio::join!(Church::open(&server, "Grace Chapel"), Church::open(&server, "Hope Church"));
     let (mine, other) =
         tokio::join!(Program::log_in(&server, &ours.email), Program::log_in(&server, &theirs.email));
-    let promised = join_all((0..4).map(|_| promise(&mine, 5))).await;
+    let promised = join_all((0..4).map(|_| spec(&mine, 5))).await;
     let (one, two) = (begin(&promised[0]).await, begin(&promised[1]).await);
     let member = add_member(&ours.browser).await;
     let page = format!("{member}/photo");
     let photo = choose(&ours.browser, &page, png(60, 60));
     let started = Instant::now();
     let (third, photo, theirs) = tokio::join!(upload(&promised[2], "hello"), photo, async {
-        let promised = promise(&other, 5).await;
+        let promised = spec(&other, 5).await;
         (upload(&promised, "hello").await, started.elapsed())
     });
     assert_eq!(third, StatusCode::TOO_MANY_REQUESTS);
@@ -453,7 +453,7 @@ async fn a_refused_photo_is_read_to_its_end() {
     let church = Church::open(&server, "Grace Chapel").await;
     let page = format!("{}/photo", add_member(&church.browser).await);
     let large = Bytes::from(vec![7; 9 * 1024 * 1024]);
-    let viewer = church.hire(&server, "member", "viewer@example.org", None).await;
+    let viewer = church.hire(&server, "viewer", "viewer@example.org", None).await;
     choose(&viewer, &page, large.clone()).await.expect(403);
     let stranger = server.browser();
     choose(&stranger, &page, large.clone()).await.expect(303);
@@ -475,7 +475,7 @@ async fn photos_outside_of_ones_branches_stay_as_they_are() {
     choose(&church.browser, &format!("/branches/{main}/picture"), png(60, 60)).await.location();
 
     let helper = church.hire(&server, "admin", "helper@example.org", Some("Westlands")).await;
-    let viewer = church.hire(&server, "member", "viewer@example.org", None).await;
+    let viewer = church.hire(&server, "viewer", "viewer@example.org", None).await;
     let (helping, viewing) = tokio::join!(
         Program::log_in(&server, "helper@example.org"),
         Program::log_in(&server, "viewer@example.org")
@@ -569,7 +569,7 @@ async fn nothing_is_written_while_the_disk_is_nearly_full() {
     let church = Church::open(&server, "Grace Chapel").await;
     let page = format!("{}/photo", add_member(&church.browser).await);
     let program = Program::log_in(&server, &church.email).await;
-    let (mut promised, picture) = (promise(&program, 5).await, promise_picture(&program).await);
+    let (mut promised, picture) = (spec(&program, 5).await, promise_picture(&program).await);
     let full = TestServer::on_with(&server.registry, |config| {
         config.min_free_disk = bytesize::ByteSize::pib(100);
     })

@@ -11,13 +11,13 @@ use std::{
 use tokio::sync::Mutex;
 
 /// How long keys are believed before the issuer is asked again.
-const KEPT: Duration = Duration::from_secs(3600);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// How long the issuer is waited for.
-const DEADLINE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Issuers have a handful of keys, with certificates perhaps.
-const LONGEST: usize = 256 * 1024;
+const MAX_JWKS_BYTES: usize = 256 * 1024;
 
 /// The keys an issuer signs with. It is asked when a token names a key that is not known, and never again before
 /// `pause` is over: strangers may name as many keys as they like.
@@ -39,7 +39,7 @@ struct Known {
 
 impl Jwks {
     pub fn new(url: Url, pause: Duration) -> reqwest::Result<Self> {
-        let http = Client::builder().timeout(DEADLINE).redirect(Policy::none()).build()?;
+        let http = Client::builder().timeout(TIMEOUT).redirect(Policy::none()).build()?;
         Ok(Self { http, url, pause, known: RwLock::default(), asking: Mutex::default() })
     }
 
@@ -60,7 +60,7 @@ impl Jwks {
 
     /// Whether keys that are known are old, and the issuer may be asked.
     fn asks_again(&self, known: &Known) -> bool {
-        known.fetched.is_none_or(|at| at.elapsed() >= KEPT) && self.may_ask(known)
+        known.fetched.is_none_or(|at| at.elapsed() >= REFRESH_INTERVAL) && self.may_ask(known)
     }
 
     fn may_ask(&self, known: &Known) -> bool {
@@ -88,7 +88,7 @@ impl Jwks {
         let mut body = Vec::new();
         while let Some(more) = answer.chunk().await.map_err(|error| root(&error))? {
             body.extend_from_slice(&more);
-            if body.len() > LONGEST {
+            if body.len() > MAX_JWKS_BYTES {
                 return Err("the answer is too long".to_owned());
             }
         }

@@ -1,12 +1,12 @@
 //! Tokens of an outside OpenID Connect issuer, such as AWS Cognito.
 
-mod admit;
+mod authenticate;
 mod claims;
 mod jwks;
 
 pub use jwks::Jwks;
 
-use crate::{Error, Result, cache::Cache, identity::BELIEVED};
+use crate::{Error, Result, cache::CACHE_TTL, cache::Cache};
 pub(crate) use claims::Claims;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use registry::TenantId;
@@ -27,7 +27,7 @@ pub struct Oidc {
     /// The email that a subject is linked to.
     pub(crate) linked: Cache<String, String>,
     /// The church and admin that an email, and the church asked for, have led to.
-    pub(crate) admitted: Cache<(String, Option<String>), (TenantId, Uuid)>,
+    pub(crate) authenticated: Cache<(String, Option<String>), (TenantId, Uuid)>,
 }
 
 impl Oidc {
@@ -39,8 +39,8 @@ impl Oidc {
             audience,
             tenant_claim,
             keys: Arc::new(keys),
-            linked: Cache::new(100_000, BELIEVED),
-            admitted: Cache::new(100_000, BELIEVED),
+            linked: Cache::new(100_000, CACHE_TTL),
+            authenticated: Cache::new(100_000, CACHE_TTL),
         }
     }
 

@@ -5,10 +5,10 @@ mod queries;
 use crate::{
     Editor, Error, Result, Tenant, Version, Viewer,
     audit::{self, Entry},
-    error::Rule,
-    error::explained,
-    photos::{self, Whose},
-    version::unless_changed,
+    error::ConstraintMessage,
+    error::map_constraints,
+    pictures::{self, PictureOwner},
+    version::check_version,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -81,19 +81,23 @@ pub struct Slice {
     pub limit: i64,
 }
 
-const RULES: &[Rule] = &[
-    Rule { constraint: "branches_name_key", field: "name", message: "Another branch has this name." },
-    Rule {
+const RULES: &[ConstraintMessage] = &[
+    ConstraintMessage {
+        constraint: "branches_name_key",
+        field: "name",
+        message: "Another branch has this name.",
+    },
+    ConstraintMessage {
         constraint: "branches_short_code_key",
         field: "short_code",
         message: "Another branch has this short code.",
     },
-    Rule {
+    ConstraintMessage {
         constraint: "branches_parent_not_self",
         field: "parent_id",
         message: "A branch cannot belong to itself.",
     },
-    Rule {
+    ConstraintMessage {
         constraint: "branches_parent_id_fkey",
         field: "parent_id",
         message: "Choose one of your branches.",
@@ -116,18 +120,18 @@ pub async fn choices(tenant: &Tenant, viewer: &Viewer) -> Result<Vec<Choice>> {
 }
 
 pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Branch> {
-    viewer.may_see(id)?;
+    viewer.check_branch(id)?;
     queries::find(&mut *tenant.read(viewer).await?, id).await
 }
 
 /// Adds a branch under an id that the caller makes up; done already, it is not done again.
 pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
-    editor.of_all_branches()?;
+    editor.require_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     if details.is_main {
         queries::clear_main(&mut tx, id).await?;
     }
-    match queries::save(&mut tx, id, details, false).await.map_err(explained(RULES)) {
+    match queries::save(&mut tx, id, details, false).await.map_err(map_constraints(RULES)) {
         Ok(true) => {}
         // What was done above is undone with the transaction.
         Ok(false) => return Ok(()),
@@ -150,7 +154,7 @@ pub async fn change(
     details: &Details,
     seen: Option<Version>,
 ) -> Result<()> {
-    change_pictured(tenant, editor, id, details, photos::Change::Stays, seen).await.map(drop)
+    change_pictured(tenant, editor, id, details, pictures::PictureUpdate::Keep, seen).await.map(drop)
 }
 
 /// The same together with its picture.
@@ -159,24 +163,26 @@ pub async fn change_pictured(
     editor: &Editor,
     id: Uuid,
     details: &Details,
-    picture: photos::Change,
+    picture: pictures::PictureUpdate,
     seen: Option<Version>,
 ) -> Result<Option<Uuid>> {
-    editor.of_all_branches()?;
+    editor.require_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     let before = queries::lock(&mut tx, id).await?;
     // Saved twice with the same content, by two presses of a button, it is not somebody else's change.
-    if before.details != *details || !matches!(picture, photos::Change::Stays) {
-        unless_changed(seen, before.updated_at)?;
+    if before.details != *details || !matches!(picture, pictures::PictureUpdate::Keep) {
+        check_version(seen, before.updated_at)?;
     }
     // What is saved without a change is not written: the version stays, and the log says nothing.
     if before.details != *details {
         save(&mut tx, editor, &before, details).await?;
     }
     let of_no_use = match picture {
-        photos::Change::Stays => None,
-        photos::Change::Awaited => return Ok(None),
-        photos::Change::Becomes(made) => photos::put(&mut tx, editor, Whose::Branch(id), made).await?,
+        pictures::PictureUpdate::Keep => None,
+        pictures::PictureUpdate::DryRun => return Ok(None),
+        pictures::PictureUpdate::Set(made) => {
+            pictures::set_in(&mut tx, editor, PictureOwner::Branch(id), made).await?
+        }
     };
     tx.commit().await?;
     Ok(of_no_use)
@@ -207,16 +213,16 @@ async fn save(tx: &mut PgConnection, editor: &Editor, before: &Branch, details: 
     if details.is_main {
         queries::clear_main(tx, id).await?;
     }
-    queries::save(tx, id, details, true).await.map_err(explained(RULES))?;
+    queries::save(tx, id, details, true).await.map_err(map_constraints(RULES))?;
     audit::record(tx, Some(editor), entry(id, "changed"), Some(&before.details), Some(details)).await
 }
 
 /// Takes a branch out of lists and choices. Its members stay with it.
 pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Version>) -> Result<()> {
-    editor.of_all_branches()?;
+    editor.require_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     let branch = queries::lock(&mut tx, id).await?;
-    unless_changed(seen, branch.updated_at)?;
+    check_version(seen, branch.updated_at)?;
     if branch.details.is_main {
         return Err(Error::Rejected {
             field: "is_main",
@@ -230,7 +236,7 @@ pub async fn archive(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Ve
 }
 
 pub async fn restore(tenant: &Tenant, editor: &Editor, id: Uuid) -> Result<()> {
-    editor.of_all_branches()?;
+    editor.require_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     queries::lock(&mut tx, id).await?;
     if queries::set_archived(&mut tx, id, false).await? {

@@ -7,11 +7,11 @@ pub(crate) use queries::refold;
 use crate::{
     Editor, Result, Tenant, Version, Viewer,
     audit::{self, Entry},
-    error::Rule,
-    error::explained,
-    photos::{self, Whose},
+    error::ConstraintMessage,
+    error::map_constraints,
+    pictures::{self, PictureOwner},
     tags,
-    version::unless_changed,
+    version::check_version,
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
@@ -139,13 +139,13 @@ pub struct Slice {
     pub limit: i64,
 }
 
-const RULES: &[Rule] = &[
-    Rule {
+const RULES: &[ConstraintMessage] = &[
+    ConstraintMessage {
         constraint: "members_branch_id_fkey",
         field: "branch_id",
         message: "Choose one of your branches.",
     },
-    Rule {
+    ConstraintMessage {
         constraint: "members_status_id_fkey",
         field: "status_id",
         message: "Choose one of your statuses.",
@@ -167,10 +167,10 @@ pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Member> 
 
 /// Adds a member under an id that the caller makes up; done already, it is not done again.
 pub async fn add(tenant: &Tenant, editor: &Editor, id: Uuid, details: &Details) -> Result<()> {
-    editor.0.may_see(details.branch_id)?;
+    editor.0.check_branch(details.branch_id)?;
     let mut tx = tenant.write(editor).await?;
     tags::hold(&mut tx, &details.tags).await?;
-    if !queries::save(&mut tx, id, details, false).await.map_err(explained(RULES))? {
+    if !queries::save(&mut tx, id, details, false).await.map_err(map_constraints(RULES))? {
         return Ok(());
     }
     if !details.tags.is_empty() {
@@ -187,7 +187,7 @@ pub async fn change(
     details: &Details,
     seen: Option<Version>,
 ) -> Result<()> {
-    change_pictured(tenant, editor, id, details, photos::Change::Stays, seen).await.map(drop)
+    change_pictured(tenant, editor, id, details, pictures::PictureUpdate::Keep, seen).await.map(drop)
 }
 
 /// The same together with its picture.
@@ -196,10 +196,10 @@ pub async fn change_pictured(
     editor: &Editor,
     id: Uuid,
     details: &Details,
-    picture: photos::Change,
+    picture: pictures::PictureUpdate,
     seen: Option<Version>,
 ) -> Result<Option<Uuid>> {
-    editor.0.may_see(details.branch_id)?;
+    editor.0.check_branch(details.branch_id)?;
     let mut tx = tenant.write(editor).await?;
     tags::hold(&mut tx, &details.tags).await?;
     let before = queries::lock(&mut tx, &editor.0, id).await?;
@@ -209,12 +209,12 @@ pub async fn change_pictured(
         ..details.clone()
     };
     // Saved twice with the same content, by two presses of a button, it is not somebody else's change.
-    if before.details != details || !matches!(picture, photos::Change::Stays) {
-        unless_changed(seen, before.updated_at)?;
+    if before.details != details || !matches!(picture, pictures::PictureUpdate::Keep) {
+        check_version(seen, before.updated_at)?;
     }
     // What is saved without a change is not written: the version stays, and the log says nothing.
     if before.details != details {
-        queries::save(&mut tx, id, &details, true).await.map_err(explained(RULES))?;
+        queries::save(&mut tx, id, &details, true).await.map_err(map_constraints(RULES))?;
         if retagged {
             tags::give(&mut tx, editor, id, &details.tags).await?;
         }
@@ -222,9 +222,11 @@ pub async fn change_pictured(
         audit::record(&mut tx, Some(editor), entry, Some(&before.details), Some(&details)).await?;
     }
     let of_no_use = match picture {
-        photos::Change::Stays => None,
-        photos::Change::Awaited => return Ok(None),
-        photos::Change::Becomes(made) => photos::put(&mut tx, editor, Whose::Member(id), made).await?,
+        pictures::PictureUpdate::Keep => None,
+        pictures::PictureUpdate::DryRun => return Ok(None),
+        pictures::PictureUpdate::Set(made) => {
+            pictures::set_in(&mut tx, editor, PictureOwner::Member(id), made).await?
+        }
     };
     tx.commit().await?;
     Ok(of_no_use)
@@ -247,7 +249,7 @@ async fn set_archived(
     seen: Option<Version>,
 ) -> Result<()> {
     let mut tx = tenant.write(editor).await?;
-    unless_changed(seen, queries::lock(&mut tx, &editor.0, id).await?.updated_at)?;
+    check_version(seen, queries::lock(&mut tx, &editor.0, id).await?.updated_at)?;
     if queries::set_archived(&mut tx, id, archived).await? {
         let action = if archived { "archived" } else { "restored" };
         audit::record(&mut tx, Some(editor), entry(id, action), None::<&Details>, None).await?;

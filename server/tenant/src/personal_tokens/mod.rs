@@ -1,4 +1,4 @@
-//! Tokens that an admin gives to programs of its own. Each does in the admin's name what the admin may do, or less.
+//! Personal access tokens: a client acts in an admin's name, with the same permissions or read-only.
 
 mod queries;
 
@@ -14,9 +14,9 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Looks, whatever the admin may do.
+    /// Read-only, whatever the admin's role.
     Read,
-    /// Does what the admin may do.
+    /// The admin's permissions.
     Write,
 }
 
@@ -37,9 +37,9 @@ impl Scope {
     }
 }
 
-/// What an admin says of a token. The name is trimmed and not empty.
+/// Input for a new token. The name is trimmed and not empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Details {
+pub struct PersonalTokenInput {
     pub name: String,
     pub scope: Scope,
     pub expires_at: Option<DateTime<Utc>>,
@@ -48,16 +48,16 @@ pub struct Details {
 #[derive(Clone, Debug)]
 pub struct PersonalToken {
     pub id: Uuid,
-    pub details: Details,
+    pub details: PersonalTokenInput,
     pub created_at: DateTime<Utc>,
-    /// To the minute.
+    /// Updated at most once a minute.
     pub last_used_at: Option<DateTime<Utc>>,
 }
 
-/// How many tokens one admin may have: all of them are seen on one page.
-pub const MOST: i64 = 50;
+/// Maximum tokens of one admin; they fit on one page.
+pub const MAX_TOKENS: i64 = 50;
 
-/// The viewer's own, the newest first.
+/// Lists the viewer's own tokens, newest first.
 pub async fn list(tenant: &Tenant, viewer: &Viewer) -> Result<Vec<PersonalToken>> {
     queries::list(&mut *tenant.read(viewer).await?, viewer).await
 }
@@ -66,13 +66,12 @@ pub async fn find(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<Personal
     queries::find(&mut *tenant.read(viewer).await?, viewer, id).await
 }
 
-/// Makes a token under an id that was chosen before, which is known from then on by the digest of its secret. False
-/// when one was made under this id already: what is sent twice makes one token.
+/// Creates a token with a given id and the digest of its secret. Idempotent: returns false if the id was used before.
 pub async fn add(
     tenant: &Tenant,
     admin: &Admin,
     id: Uuid,
-    details: &Details,
+    details: &PersonalTokenInput,
     digest: &[u8; 32],
 ) -> Result<bool> {
     if details.scope == Scope::Write {
@@ -80,19 +79,19 @@ pub async fn add(
     }
     let viewer = admin.viewer();
     let mut tx = tenant.write_own(viewer).await?;
-    if queries::lock(&mut tx, viewer).await? >= MOST {
+    if queries::lock(&mut tx, viewer).await? >= MAX_TOKENS {
         let message = "You have as many tokens as there can be. Revoke one that is not used any more.";
         return Err(Error::Rejected { field: "name", message });
     }
-    let fresh = queries::add(&mut tx, viewer, id, details, digest).await?;
-    if fresh {
+    let is_new = queries::add(&mut tx, viewer, id, details, digest).await?;
+    if is_new {
         audit::record_own(&mut tx, viewer, entry(id, "added"), None, Some(details)).await?;
     }
     tx.commit().await?;
-    Ok(fresh)
+    Ok(is_new)
 }
 
-/// Whoever shows the token from now on is refused.
+/// Revokes a token at once.
 pub async fn revoke(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<()> {
     let mut tx = tenant.write_own(viewer).await?;
     let before = queries::delete(&mut tx, viewer, id).await?;
@@ -100,17 +99,16 @@ pub async fn revoke(tenant: &Tenant, viewer: &Viewer, id: Uuid) -> Result<()> {
     Ok(tx.commit().await?)
 }
 
-/// The active admin in whose name a token with this digest asks, with no more authority than the token's; notes that
-/// it was used.
-pub async fn enter(tenant: &Tenant, digest: &[u8; 32]) -> Result<Admin> {
+/// Authenticates by the digest of a token. Returns its admin with the permissions of the token, and records the use.
+pub async fn authenticate(tenant: &Tenant, digest: &[u8; 32]) -> Result<Admin> {
     let mut connection = tenant.connect().await?;
-    let entered = queries::enter(&mut connection, tenant.id(), digest).await?;
-    if entered.unnoted {
-        queries::note_use(&mut connection, digest).await?;
+    let found = queries::find_by_digest(&mut connection, tenant.id(), digest).await?;
+    if found.use_is_due {
+        queries::record_use(&mut connection, digest).await?;
     }
-    Ok(match entered.scope {
-        Scope::Read => entered.admin.read_only(),
-        Scope::Write => entered.admin,
+    Ok(match found.scope {
+        Scope::Read => found.admin.read_only(),
+        Scope::Write => found.admin,
     })
 }
 

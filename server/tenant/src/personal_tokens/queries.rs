@@ -1,4 +1,4 @@
-use super::{Details, MOST, PersonalToken, Scope};
+use super::{MAX_TOKENS, PersonalToken, PersonalTokenInput, Scope};
 use crate::{Error, Result, Role, Viewer, admins::Admin};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -11,13 +11,13 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer) -> Result<Vec<
           order by created_at desc, id desc
           limit $2",
         viewer.admin_id,
-        MOST,
+        MAX_TOKENS,
     )
     .fetch_all(connection)
     .await?;
     let tokens = rows.into_iter().map(|row| PersonalToken {
         id: row.id,
-        details: Details {
+        details: PersonalTokenInput {
             name: row.name,
             scope: Scope::from_column(&row.scope),
             expires_at: row.expires_at,
@@ -41,7 +41,7 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
     .ok_or(Error::NotFound)?;
     Ok(PersonalToken {
         id,
-        details: Details {
+        details: PersonalTokenInput {
             name: row.name,
             scope: Scope::from_column(&row.scope),
             expires_at: row.expires_at,
@@ -51,8 +51,7 @@ pub async fn find(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> R
     })
 }
 
-/// How many tokens the viewer has; nobody makes another for it before this transaction ends. Those from before it was
-/// disabled are forgotten.
+/// Counts the viewer's tokens, and locks out concurrent additions. Deletes tokens of earlier epochs.
 pub async fn lock(connection: &mut PgConnection, viewer: &Viewer) -> Result<i64> {
     let epoch =
         sqlx::query_scalar!("select epoch from admins where id = $1 for no key update", viewer.admin_id)
@@ -68,12 +67,12 @@ pub async fn lock(connection: &mut PgConnection, viewer: &Viewer) -> Result<i64>
     Ok(count.fetch_one(connection).await?)
 }
 
-/// False when there has ever been a token with this id.
+/// Inserts a token; returns false if the id was ever used.
 pub async fn add(
     connection: &mut PgConnection,
     viewer: &Viewer,
     id: Uuid,
-    details: &Details,
+    details: &PersonalTokenInput,
     digest: &[u8; 32],
 ) -> Result<bool> {
     let done = sqlx::query!(
@@ -93,7 +92,7 @@ pub async fn add(
     Ok(done.rows_affected() == 1)
 }
 
-pub async fn delete(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> Result<Details> {
+pub async fn delete(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) -> Result<PersonalTokenInput> {
     let row = sqlx::query!(
         "delete from personal_tokens where id = $1 and admin_id = $2 returning name, scope, expires_at",
         id,
@@ -102,22 +101,30 @@ pub async fn delete(connection: &mut PgConnection, viewer: &Viewer, id: Uuid) ->
     .fetch_optional(connection)
     .await?
     .ok_or(Error::NotFound)?;
-    Ok(Details { name: row.name, scope: Scope::from_column(&row.scope), expires_at: row.expires_at })
+    Ok(PersonalTokenInput {
+        name: row.name,
+        scope: Scope::from_column(&row.scope),
+        expires_at: row.expires_at,
+    })
 }
 
-pub struct Entered {
+pub struct FoundToken {
     pub admin: Admin,
     pub scope: Scope,
-    /// It was not used in the last minute.
-    pub unnoted: bool,
+    /// Not used within the last minute.
+    pub use_is_due: bool,
 }
 
-pub async fn enter(connection: &mut PgConnection, tenant_id: &str, digest: &[u8; 32]) -> Result<Entered> {
+pub async fn find_by_digest(
+    connection: &mut PgConnection,
+    tenant_id: &str,
+    digest: &[u8; 32],
+) -> Result<FoundToken> {
     let row = sqlx::query!(
         r#"select t.scope, a.id, a.email, a.first_name, a.last_name, a.role, a.epoch,
                   case when not a.all_branches
                        then array(select branch_id from admin_branches where admin_id = a.id) end as branches,
-                  coalesce(t.last_used_at < now() - interval '1 minute', true) as "unnoted!"
+                  coalesce(t.last_used_at < now() - interval '1 minute', true) as "use_is_due!"
              from personal_tokens t
              join admins a on a.id = t.admin_id and a.epoch = t.epoch
             where t.digest = $1 and (t.expires_at is null or t.expires_at > now()) and a.state = 'active'"#,
@@ -136,11 +143,11 @@ pub async fn enter(connection: &mut PgConnection, tenant_id: &str, digest: &[u8;
         viewer: Viewer { tenant_id: tenant_id.to_owned(), admin_id: row.id, branches: row.branches },
         read_only: false,
     };
-    Ok(Entered { admin, scope: Scope::from_column(&row.scope), unnoted: row.unnoted })
+    Ok(FoundToken { admin, scope: Scope::from_column(&row.scope), use_is_due: row.use_is_due })
 }
 
-/// Of several requests at once, the first writes.
-pub async fn note_use(connection: &mut PgConnection, digest: &[u8; 32]) -> Result<()> {
+/// Updates `last_used_at`; only the first of concurrent requests writes.
+pub async fn record_use(connection: &mut PgConnection, digest: &[u8; 32]) -> Result<()> {
     sqlx::query!(
         "update personal_tokens
             set last_used_at = now()

@@ -1,4 +1,4 @@
-use super::{Limits, Usage, church::Church};
+use super::{Limits, Usage, entry::PoolEntry};
 use sqlx::{Connection, PgConnection};
 use std::{
     collections::VecDeque,
@@ -10,15 +10,15 @@ use tokio::{
     time::{sleep, timeout, timeout_at},
 };
 
-/// How long a connection may take to answer that it is at rest.
-pub const REST: Duration = Duration::from_secs(1);
-/// How long a backend may take to leave after it was told to: PostgreSQL does not say when it has.
-const LEAVING: Duration = Duration::from_millis(10);
+/// Timeout for the ping of an idle connection, and for a rollback.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for a backend to exit after a close, which PostgreSQL does not confirm.
+const BACKEND_EXIT_DELAY: Duration = Duration::from_millis(10);
 
-/// The connections to one database server: never more than its limit, over all tenants.
+/// Connections to one database server, of all its tenants, at most `limit`.
 ///
-/// A few places are kept free by closing what was unused longest before somebody needs its place: a
-/// tenant that comes anew does not wait for another's connection to close.
+/// Closes the least recently used idle connections ahead of demand, so that a tenant without connections does not wait
+/// for another's to close.
 pub struct Budget {
     server: String,
     limits: Limits,
@@ -27,100 +27,102 @@ pub struct Budget {
 
 struct State {
     limit: usize,
-    /// Places that are taken: open, being opened, or leaving.
+    /// Connections that are open, opening or closing.
     open: usize,
-    leaving: usize,
-    /// Whoever gave one back longest ago stands first.
+    closing: usize,
+    /// Least recently used first.
     idle: VecDeque<Idle>,
     waiting: VecDeque<Waiting>,
 }
 
 pub struct Idle {
-    pub(super) church: Arc<Church>,
+    pub(super) entry: Arc<PoolEntry>,
     connection: PgConnection,
     since: Instant,
 }
 
 struct Waiting {
-    church: Arc<Church>,
+    entry: Arc<PoolEntry>,
     turn: oneshot::Sender<Lease>,
 }
 
-/// The right to one connection; given back when it is dropped.
-pub struct Lease {
-    church: Arc<Church>,
+/// A counted connection, idle or still to be opened.
+struct Slot {
+    entry: Arc<PoolEntry>,
     connection: Option<PgConnection>,
-    /// Whether somebody else may have the connection.
-    sound: bool,
+}
+
+/// The right to one connection; returned to the budget on drop.
+pub struct Lease {
+    budget: Arc<Budget>,
+    entry: Arc<PoolEntry>,
+    connection: Option<PgConnection>,
+    /// Whether the connection may be reused.
+    reusable: bool,
     /// Whether the connection was opened for this lease.
     is_new: bool,
 }
 
 impl State {
-    /// A connection for `church`, if it may have one more now.
-    fn take(&mut self, church: &Arc<Church>, per_tenant: usize) -> Option<Lease> {
-        let own = self.idle.iter().rposition(|idle| Arc::ptr_eq(&idle.church, church));
+    /// Takes a connection for `entry`, if the limits allow one now.
+    fn take(&mut self, entry: &Arc<PoolEntry>, per_tenant: usize) -> Option<Slot> {
+        let own = self.idle.iter().rposition(|idle| Arc::ptr_eq(&idle.entry, entry));
         let own = own.and_then(|own| self.idle.remove(own));
         if own.is_none() {
-            if church.busy.load(Relaxed) >= per_tenant || self.open >= self.limit {
+            if entry.busy.load(Relaxed) >= per_tenant || self.open >= self.limit {
                 return None;
             }
             self.open += 1;
         }
-        church.busy.fetch_add(1, Relaxed);
-        Some(Lease {
-            church: church.clone(),
-            connection: own.map(|own| own.connection),
-            sound: true,
-            is_new: false,
-        })
+        entry.busy.fetch_add(1, Relaxed);
+        Some(Slot { entry: entry.clone(), connection: own.map(|own| own.connection) })
     }
 
-    /// Whose turn it is: of the churches that wait, the one with the fewest connections, so that a
+    /// PictureOwner turn it is: of the tenants that wait, the one with the fewest connections, so that a
     /// busy one does not starve the others. Of equals, who came first.
-    fn next(&mut self, per_tenant: usize) -> Option<(oneshot::Sender<Lease>, Lease)> {
+    fn next(&mut self, per_tenant: usize) -> Option<(oneshot::Sender<Lease>, Slot)> {
         self.waiting.retain(|waiting| !waiting.turn.is_closed());
         let order = self.waiting.iter().enumerate();
-        let (at, _) = order.min_by_key(|(nth, waiting)| (waiting.church.busy.load(Relaxed), *nth))?;
-        let church = self.waiting[at].church.clone();
-        let lease = self.take(&church, per_tenant)?;
-        Some((self.waiting.remove(at)?.turn, lease))
+        let (at, _) = order.min_by_key(|(nth, waiting)| (waiting.entry.busy.load(Relaxed), *nth))?;
+        let entry = self.waiting[at].entry.clone();
+        let slot = self.take(&entry, per_tenant)?;
+        Some((self.waiting.remove(at)?.turn, slot))
     }
 
-    /// The connection to close next, so that others find a place.
+    /// Returns the next idle connection to close, to make room.
     fn surplus(&mut self, per_tenant: usize) -> Option<PgConnection> {
-        // A sixteenth is kept free, and at least one.
-        let settled = self.limit.saturating_sub(self.limit.div_ceil(16)).max(1).min(self.limit);
-        let may_come =
-            |waiting: &&Waiting| !waiting.turn.is_closed() && waiting.church.busy.load(Relaxed) < per_tenant;
-        let wanted = self.waiting.iter().filter(may_come).count();
-        if self.open - self.leaving <= settled && wanted <= self.leaving {
+        // Keeps a sixteenth free, at least one.
+        let target = self.limit.saturating_sub(self.limit.div_ceil(16)).max(1).min(self.limit);
+        let can_use =
+            |waiting: &&Waiting| !waiting.turn.is_closed() && waiting.entry.busy.load(Relaxed) < per_tenant;
+        let wanted = self.waiting.iter().filter(can_use).count();
+        if self.open - self.closing <= target && wanted <= self.closing {
             return None;
         }
         let least_recent = self.idle.pop_front()?;
-        self.leaving += 1;
+        self.closing += 1;
         Some(least_recent.connection)
     }
 }
 
 impl Budget {
     pub fn new(host: &str, port: u16, limit: usize, limits: Limits) -> Self {
-        let state = State { limit, open: 0, leaving: 0, idle: VecDeque::new(), waiting: VecDeque::new() };
+        let state = State { limit, open: 0, closing: 0, idle: VecDeque::new(), waiting: VecDeque::new() };
         Self { server: format!("{host}:{port}"), limits, state: Mutex::new(state) }
     }
 
-    /// A connection for `church`, when it is its turn.
-    pub async fn lease(self: &Arc<Self>, church: &Arc<Church>) -> sqlx::Result<Lease> {
-        let patience = tokio::time::Instant::now() + self.limits.wait;
-        let got = self.state().take(church, self.limits.per_tenant);
+    /// Waits for a connection for `entry`, up to the wait limit.
+    pub async fn lease(self: &Arc<Self>, entry: &Arc<PoolEntry>) -> sqlx::Result<Lease> {
+        let deadline = tokio::time::Instant::now() + self.limits.wait;
+        let got = self.state().take(entry, self.limits.per_tenant);
         let mut lease = match got {
-            Some(lease) => lease,
+            Some(slot) => self.grant(slot),
             None => {
                 self.count("vestry_pool_waits_total");
                 let (turn, awaited) = oneshot::channel();
-                self.state().waiting.push_back(Waiting { church: church.clone(), turn });
-                self.settle();
-                let Ok(Ok(lease)) = timeout_at(patience, awaited).await else {
+                self.state().waiting.push_back(Waiting { entry: entry.clone(), turn });
+                self.rebalance();
+                let Ok(Ok(lease)) = timeout_at(deadline, awaited).await else {
                     self.count("vestry_pool_refusals_total");
                     return Err(sqlx::Error::PoolTimedOut);
                 };
@@ -128,53 +130,56 @@ impl Budget {
             }
         };
         if lease.connection.is_none() {
-            self.settle();
+            self.rebalance();
         }
-        timeout_at(patience, self.connect(&mut lease)).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        timeout_at(deadline, self.connect(&mut lease)).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         Ok(lease)
+    }
+
+    fn grant(self: &Arc<Self>, slot: Slot) -> Lease {
+        let Slot { entry, connection } = slot;
+        Lease { budget: self.clone(), entry, connection, reusable: true, is_new: false }
     }
 
     async fn connect(self: &Arc<Self>, lease: &mut Lease) -> sqlx::Result<()> {
         if lease.connection.is_some() {
-            // Until it has answered, it is of no use to anybody else. What a request that went away has left
-            // unread is passed over here as well.
-            lease.sound = false;
-            let rests = matches!(timeout(REST, lease.connection().ping()).await, Ok(Ok(())));
-            lease.sound = true;
-            if rests {
+            // Not reusable until it has answered. The ping also discards what a cancelled request left unread.
+            lease.reusable = false;
+            let is_alive = matches!(timeout(PING_TIMEOUT, lease.connection().ping()).await, Ok(Ok(())));
+            lease.reusable = true;
+            if is_alive {
                 return Ok(());
             }
-            // The server has cut it: its backend is gone, and its place is ours.
+            // The server has closed it: reuse its slot.
             lease.connection = None;
         }
         let mut pause = Duration::from_millis(20);
-        let (church, mut repaired) = (lease.church.clone(), false);
+        let (entry, mut repaired) = (lease.entry.clone(), false);
         loop {
-            match church.connect().await {
+            match entry.connect().await {
                 Ok(connection) => {
                     self.count("vestry_pool_opens_total");
                     lease.connection = Some(connection);
-                    if repaired || !church.needs_repair(lease.connection()).await? {
+                    if repaired || !entry.needs_repair(lease.connection()).await? {
                         lease.is_new = true;
                         return Ok(());
                     }
                     // Settings of a role take effect when it connects.
                     lease.connection = None;
                     repaired = true;
-                    church.repair().await;
+                    entry.repair().await;
                 }
-                // The server allows no more in all, or to this role. What others here do not use makes room.
+                // Too many connections, in all or for this role. Closes an idle one to make room.
                 Err(error) if has_code(&error, "53300") => {
                     self.close_least_recent();
                     sleep(pause).await;
                 }
-                // It is starting.
+                // The server is starting.
                 Err(error) if has_code(&error, "57P03") => sleep(pause).await,
-                // The role has another password, is not there, or may not enter: a database that was restored without
-                // its rights was closed to everybody.
+                // Wrong password, missing role, or no right to connect, as after restoring a database without its grants.
                 Err(error) if (has_code(&error, "28P01") || has_code(&error, "42501")) && !repaired => {
                     repaired = true;
-                    if !church.repair().await {
+                    if !entry.repair().await {
                         return Err(error);
                     }
                 }
@@ -184,11 +189,11 @@ impl Budget {
         }
     }
 
-    /// Closes the idle connection that was unused longest, if there is one.
+    /// Closes the least recently used idle connection.
     fn close_least_recent(self: &Arc<Self>) {
         let mut state = self.state();
         let Some(least_recent) = state.idle.pop_front() else { return };
-        state.leaving += 1;
+        state.closing += 1;
         drop(state);
         self.count("vestry_pool_evictions_total");
         self.close(least_recent.connection);
@@ -196,31 +201,33 @@ impl Budget {
 
     fn give_back(self: &Arc<Self>, lease: &mut Lease) {
         let mut state = self.state();
-        let church = lease.church.clone();
-        church.busy.fetch_sub(1, Relaxed);
+        let entry = lease.entry.clone();
+        entry.busy.fetch_sub(1, Relaxed);
         match lease.connection.take() {
-            Some(connection) if lease.sound && !church.gone.load(Relaxed) && state.open <= state.limit => {
-                state.idle.push_back(Idle { church, connection, since: Instant::now() });
+            Some(connection)
+                if lease.reusable && !entry.removed.load(Relaxed) && state.open <= state.limit =>
+            {
+                state.idle.push_back(Idle { entry, connection, since: Instant::now() });
             }
             Some(connection) => {
-                state.leaving += 1;
+                state.closing += 1;
                 self.close(connection);
             }
             None => state.open -= 1,
         }
         drop(state);
-        self.settle();
+        self.rebalance();
     }
 
-    /// Hands out what is free to those who wait, and closes what others have more use for.
-    fn settle(self: &Arc<Self>) {
+    /// Grants free connections to waiters, and closes surplus ones.
+    fn rebalance(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
             let next = state.next(self.limits.per_tenant);
             drop(state);
-            // Whoever has gone meanwhile gives it back by not taking it.
+            // A waiter that is gone drops the lease, which returns it.
             match next {
-                Some((turn, lease)) => drop(turn.send(lease)),
+                Some((turn, slot)) => drop(turn.send(self.grant(slot))),
                 None => break,
             }
         }
@@ -236,20 +243,20 @@ impl Budget {
         }
     }
 
-    /// Tells a backend to leave; its place is free when it has.
+    /// Closes a connection; its slot is free once the backend has exited.
     fn close(self: &Arc<Self>, connection: PgConnection) {
         let budget = self.clone();
         let closing = async move {
-            // One that cannot be told any more is gone already.
+            // An error means that it is closed already.
             let _ = timeout(Duration::from_secs(1), connection.close()).await;
-            sleep(LEAVING).await;
+            sleep(BACKEND_EXIT_DELAY).await;
             let mut state = budget.state();
             state.open -= 1;
-            state.leaving -= 1;
+            state.closing -= 1;
             drop(state);
-            budget.settle();
+            budget.rebalance();
         };
-        // Without a runtime the process is ending, and its connections with it.
+        // Without a runtime, the process is exiting and its connections close anyway.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(closing);
         }
@@ -260,7 +267,7 @@ impl Budget {
         let (close, keep): (VecDeque<_>, _) =
             std::mem::take(&mut state.idle).into_iter().partition(|idle| unwanted(idle));
         state.idle = keep;
-        state.leaving += close.len();
+        state.closing += close.len();
         drop(state);
         close.into_iter().for_each(|idle| self.close(idle.connection));
     }
@@ -271,7 +278,7 @@ impl Budget {
 
     pub fn set_limit(self: &Arc<Self>, limit: usize) {
         self.state().limit = limit;
-        self.settle();
+        self.rebalance();
     }
 
     pub fn usage(&self) -> Usage {
@@ -307,15 +314,15 @@ impl Lease {
         self.is_new
     }
 
-    /// What this holds is of no use to anybody else.
+    /// Marks the connection as not reusable.
     pub fn discard(&mut self) {
-        self.sound = false;
+        self.reusable = false;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.church.budget.clone().give_back(self);
+        self.budget.clone().give_back(self);
     }
 }
 

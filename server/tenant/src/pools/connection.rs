@@ -1,6 +1,6 @@
 use super::{
-    budget::{Lease, REST},
-    church::Church,
+    budget::{Budget, Lease, PING_TIMEOUT},
+    entry::PoolEntry,
 };
 use sqlx::{Executor, PgConnection};
 use std::{
@@ -14,23 +14,23 @@ pub struct Connection {
     after: After,
 }
 
-/// What a connection needs before somebody else may have it.
+/// Cleanup before a connection is reused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
     Nothing,
     Rollback,
-    /// Nobody knows how it stands.
+    /// Unknown transaction state.
     Close,
 }
 
 impl Connection {
-    pub(super) async fn open(church: &Arc<Church>) -> sqlx::Result<Self> {
-        Ok(Self { lease: Some(church.budget.lease(church).await?), after: After::Nothing })
+    pub(super) async fn open(budget: &Arc<Budget>, entry: &Arc<PoolEntry>) -> sqlx::Result<Self> {
+        Ok(Self { lease: Some(budget.lease(entry).await?), after: After::Nothing })
     }
 
-    /// One that is closed after its use, unless it was open before.
-    pub(super) async fn open_briefly(church: &Arc<Church>) -> sqlx::Result<Self> {
-        let lease = church.budget.lease(church).await?;
+    /// Opens a connection that is closed after use, unless it was open before.
+    pub(super) async fn open_briefly(budget: &Arc<Budget>, entry: &Arc<PoolEntry>) -> sqlx::Result<Self> {
+        let lease = budget.lease(entry).await?;
         let after = if lease.is_new() { After::Close } else { After::Nothing };
         Ok(Self { lease: Some(lease), after })
     }
@@ -58,8 +58,9 @@ impl Drop for Connection {
             (After::Nothing, _) => {}
             (After::Close, _) | (_, None) => lease.discard(),
             (After::Rollback, Some(runtime)) => drop(runtime.spawn(async move {
-                let undone = tokio::time::timeout(REST, lease.connection().execute("rollback")).await;
-                if !matches!(undone, Ok(Ok(_))) {
+                let rolled_back =
+                    tokio::time::timeout(PING_TIMEOUT, lease.connection().execute("rollback")).await;
+                if !matches!(rolled_back, Ok(Ok(_))) {
                     lease.discard();
                 }
             })),
@@ -67,7 +68,7 @@ impl Drop for Connection {
     }
 }
 
-/// A transaction in one tenant's database; undone unless it is committed.
+/// A transaction in one tenant's database; rolled back unless committed.
 pub struct Transaction(Connection);
 
 impl Transaction {

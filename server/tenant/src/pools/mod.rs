@@ -1,255 +1,64 @@
-//! Connections to the databases of tenants.
+//! Connection pools of tenant databases.
 //!
-//! A database server's connections are one budget that all its tenants share: whoever asked least
-//! recently gives way. A tenant that nobody asks for costs nothing.
+//! All tenants of a database server share one connection budget; the least recently used idle connections are closed
+//! first. An idle tenant holds no connections.
 
 mod budget;
-mod church;
 mod connection;
+mod entry;
+mod pools;
+mod tenant;
 
-pub(crate) use connection::{Connection, Transaction};
+pub(crate) use connection::Transaction;
+pub use entry::Repair;
+pub use pools::Pools;
+pub use tenant::Tenant;
 
-pub use church::Repair;
+use crate::Tls;
+use std::time::Duration;
 
-use crate::{Credentials, Editor, Error, Result, Tls, Viewer};
-use budget::Budget;
-use church::Church;
-use moka::{ops::compute::Op, sync::Cache};
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak, atomic::AtomicI32, atomic::Ordering::Relaxed},
-    time::Duration,
-};
-
-/// Where a tenant lives, as the registry says.
+/// Location of a tenant's database, from the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TenantLocation {
     pub tenant_id: String,
-    /// A host name, or the folder of a unix socket when it begins with `/`.
+    /// Host name, or the directory of a Unix socket if it begins with `/`.
     pub host: String,
     pub port: u16,
     pub database: String,
     pub schema: String,
     pub role_version: i32,
-    /// Those of the URL by which the server is administered.
+    /// TLS settings of the administrator's URL.
     pub tls: Tls,
 }
 
-/// How many connections there may be, and how long they live unused.
+/// Limits of the connection pools.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// To one database server, over all tenants that live there.
+    /// Connections to one database server, of all tenants.
     pub per_server: usize,
-    /// To the database of one tenant.
+    /// Connections to one tenant's database.
     pub per_tenant: usize,
-    /// How long a request waits for its turn.
+    /// How long a request waits for a connection.
     pub wait: Duration,
-    /// An unused connection is closed after this long.
+    /// Idle time after which a connection is closed.
     pub idle: Duration,
 }
 
-/// What a server's connections are doing.
+/// Usage of one server's connection budget.
 #[derive(Clone, Debug)]
 pub struct Usage {
     /// Host and port.
     pub server: String,
     pub limit: usize,
-    /// Open, being opened or being closed; `idle` are among them.
+    /// Open, opening or closing; includes `idle`.
     pub open: usize,
     pub idle: usize,
     pub waiting: usize,
 }
 
-/// A tenant that nobody asked for is forgotten after this long; its connections are closed before.
-const KNOWN: Duration = Duration::from_secs(300);
-
-/// The way to every tenant's database; cheap to clone.
-#[derive(Clone)]
-pub struct Pools(Arc<Shared>);
-
-struct Shared {
-    credentials: Credentials,
-    limits: Limits,
-    churches: Cache<String, Arc<Church>>,
-    servers: Mutex<Servers>,
-    repair: Repair,
-    /// The connection limit that a tenant's role should have at least.
-    role_limit: Arc<AtomicI32>,
-}
-
-/// The connection limit of a tenant's role. It bounds what the role can take by itself and never stops Vestry: each
-/// process, and one that is about to replace another, may have `per_tenant` connections.
+/// Returns the connection limit of a tenant's role. Bounds direct logins without stopping Vestry: each process, plus one
+/// that replaces another, may open `per_tenant` connections.
 pub fn role_limit(per_tenant: usize, processes: usize) -> i32 {
     const MIN: i32 = 20;
     i32::try_from(per_tenant.saturating_mul(processes + 1)).unwrap_or(i32::MAX).max(MIN)
-}
-
-struct Servers {
-    /// This process's part of the budget, which it may share with others.
-    limit: usize,
-    budgets: HashMap<(String, u16), Arc<Budget>>,
-}
-
-impl Pools {
-    /// `repair` restores a role that cannot sign in, or has changed its own settings.
-    pub fn new(credentials: Credentials, limits: Limits, repair: Repair) -> Self {
-        let churches = Cache::builder().time_to_idle(KNOWN.max(limits.idle)).build();
-        let servers = Mutex::new(Servers { limit: limits.per_server, budgets: HashMap::new() });
-        let role_limit = Arc::new(AtomicI32::new(role_limit(limits.per_tenant, 1)));
-        let shared = Arc::new(Shared { credentials, limits, churches, servers, repair, role_limit });
-        tokio::spawn(close_unused(Arc::downgrade(&shared), limits.idle));
-        Self(shared)
-    }
-
-    /// The tenant that lives at `place`. Its connections are opened when they are needed. An entry for another place,
-    /// another password or other TLS settings is replaced: a notification may have been missed.
-    pub async fn get(&self, place: &Place) -> Tenant {
-        if let Some(church) = self.0.churches.get(&place.tenant_id)
-            && church.place == *place
-        {
-            return Tenant(church);
-        }
-        let mut replaced = None;
-        let result = self.0.churches.entry_by_ref(&place.tenant_id).and_compute_with(|entry| {
-            let known = entry.map(moka::Entry::into_value);
-            if known.as_ref().is_some_and(|church| church.place == *place) {
-                return Op::Nop;
-            }
-            replaced = known;
-            Op::Put(self.church(place))
-        });
-        if let Some(church) = replaced {
-            church.leave();
-        }
-        Tenant(result.into_entry().expect("nothing was removed").into_value())
-    }
-
-    /// Lets a tenant's connections go, those in use as soon as they are not: its place has changed,
-    /// or it was suspended.
-    pub async fn forget(&self, tenant_id: &str) {
-        if let Some(church) = self.0.churches.remove(tenant_id) {
-            church.leave();
-        }
-    }
-
-    pub fn forget_all(&self) {
-        self.0.churches.iter().for_each(|(_, church)| church.leave());
-        self.0.churches.invalidate_all();
-    }
-
-    /// From now on, each server's budget is this; what is too much closes as soon as it is not in use.
-    pub fn set_limit(&self, limit: usize) {
-        let mut servers = self.servers();
-        servers.limit = limit;
-        servers.budgets.values().for_each(|budget| budget.set_limit(limit));
-    }
-
-    /// The same, unless it is less already.
-    pub fn lower_limit(&self, limit: usize) {
-        let lower = limit.min(self.servers().limit);
-        self.set_limit(lower);
-    }
-
-    pub fn usage(&self) -> Vec<Usage> {
-        self.servers().budgets.values().map(|budget| budget.usage()).collect()
-    }
-
-    /// This process's part of each server's budget.
-    pub fn limit(&self) -> usize {
-        self.servers().limit
-    }
-
-    /// How many processes share the budget.
-    pub fn set_processes(&self, processes: usize) {
-        self.0.role_limit.store(role_limit(self.0.limits.per_tenant, processes), Relaxed);
-    }
-
-    /// The connection limit that a tenant's role should have.
-    pub fn role_limit(&self) -> i32 {
-        self.0.role_limit.load(Relaxed)
-    }
-
-    fn church(&self, place: &Place) -> Arc<Church> {
-        let password = self.0.credentials.password(&place.tenant_id, place.role_version);
-        let (repair, role_limit) = (self.0.repair.clone(), self.0.role_limit.clone());
-        Arc::new(Church::new(place, &password, self.budget(place), repair, role_limit))
-    }
-
-    fn budget(&self, place: &Place) -> Arc<Budget> {
-        let mut servers = self.servers();
-        let limit = servers.limit;
-        let make = || Arc::new(Budget::new(&place.host, place.port, limit, self.0.limits));
-        servers.budgets.entry((place.host.clone(), place.port)).or_insert_with(make).clone()
-    }
-
-    fn servers(&self) -> std::sync::MutexGuard<'_, Servers> {
-        self.0.servers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        let servers = self.servers.get_mut().unwrap_or_else(PoisonError::into_inner);
-        servers.budgets.values().for_each(|budget| budget.set_limit(0));
-    }
-}
-
-/// Ends with the pools themselves.
-async fn close_unused(shared: Weak<Shared>, idle: Duration) {
-    let mut tick = tokio::time::interval(idle / 4);
-    loop {
-        tick.tick().await;
-        let Some(shared) = shared.upgrade() else { return };
-        let budgets: Vec<_> = {
-            let servers = shared.servers.lock().unwrap_or_else(PoisonError::into_inner);
-            servers.budgets.values().cloned().collect()
-        };
-        budgets.iter().for_each(Budget::close_unused);
-    }
-}
-
-/// A church's database, opened for somebody who may enter it.
-#[derive(Clone)]
-pub struct Tenant(Arc<Church>);
-
-impl Tenant {
-    pub fn id(&self) -> &str {
-        self.0.id()
-    }
-
-    pub(crate) async fn read(&self, viewer: &Viewer) -> Result<Connection> {
-        self.belongs(viewer)?;
-        self.connect().await
-    }
-
-    pub(crate) async fn write(&self, editor: &Editor) -> Result<Transaction> {
-        self.belongs(&editor.0)?;
-        self.begin().await
-    }
-
-    /// To change what is the viewer's own, like its tokens.
-    pub(crate) async fn write_own(&self, viewer: &Viewer) -> Result<Transaction> {
-        self.belongs(viewer)?;
-        self.begin().await
-    }
-
-    /// An authority of one church is none in another.
-    fn belongs(&self, viewer: &Viewer) -> Result<()> {
-        (viewer.tenant_id == *self.id()).then_some(()).ok_or(Error::Forbidden)
-    }
-
-    /// For the few things done before anybody is known: opening the office, checking a password.
-    pub(crate) async fn connect(&self) -> Result<Connection> {
-        Ok(Connection::open(&self.0).await?)
-    }
-
-    /// The same, for one look: a connection that is opened for it does not stay.
-    pub(crate) async fn connect_briefly(&self) -> Result<Connection> {
-        Ok(Connection::open_briefly(&self.0).await?)
-    }
-
-    /// The same, to write.
-    pub(crate) async fn begin(&self) -> Result<Transaction> {
-        Ok(Transaction::begin(self.connect().await?).await?)
-    }
 }

@@ -5,9 +5,9 @@ mod queries;
 use crate::{
     Editor, Error, Result, Tenant, Version, Viewer,
     audit::{self, Entry},
-    error::Rule,
-    error::explained,
-    version::unless_changed,
+    error::ConstraintMessage,
+    error::map_constraints,
+    version::check_version,
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -26,8 +26,11 @@ pub struct Tag {
 /// How many a church may have.
 const OF_A_CHURCH: i64 = 500;
 
-const RULES: &[Rule] =
-    &[Rule { constraint: "tags_name_key", field: "name", message: "Another tag has this name." }];
+const RULES: &[ConstraintMessage] = &[ConstraintMessage {
+    constraint: "tags_name_key",
+    field: "name",
+    message: "Another tag has this name.",
+}];
 
 const TOO_MANY: Error = Error::Rejected {
     field: "tags",
@@ -62,16 +65,16 @@ pub async fn rename(
     name: &str,
     seen: Option<Version>,
 ) -> Result<()> {
-    editor.of_all_branches()?;
+    editor.require_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     queries::hold_all(&mut tx).await?;
     let before = queries::find(&mut tx, &editor.0, id).await?;
     if before.name == name {
         return Ok(());
     }
-    unless_changed(seen, before.updated_at)?;
+    check_version(seen, before.updated_at)?;
     queries::touch_members(&mut tx, id).await?;
-    queries::rename(&mut tx, id, name).await.map_err(explained(RULES))?;
+    queries::rename(&mut tx, id, name).await.map_err(map_constraints(RULES))?;
     let (before, after) = (Noted { name: &before.name }, Noted { name });
     audit::record(&mut tx, Some(editor), entry(id, "changed"), Some(&before), Some(&after)).await?;
     Ok(tx.commit().await?)
@@ -79,11 +82,11 @@ pub async fn rename(
 
 /// Takes a tag from all who bear it, and away.
 pub async fn remove(tenant: &Tenant, editor: &Editor, id: Uuid, seen: Option<Version>) -> Result<()> {
-    editor.of_all_branches()?;
+    editor.require_all_branches()?;
     let mut tx = tenant.write(editor).await?;
     queries::hold_all(&mut tx).await?;
     let before = queries::find(&mut tx, &editor.0, id).await?;
-    unless_changed(seen, before.updated_at)?;
+    check_version(seen, before.updated_at)?;
     queries::touch_members(&mut tx, id).await?;
     queries::remove(&mut tx, id).await?;
     let before = Noted { name: &before.name };

@@ -126,7 +126,7 @@ async fn every_call_refuses(isolation: Isolation) {
         format!("{none}.{}.", parts.next().expect("claims"))
     };
     let staff = "staff@example.org";
-    theirs.hire(&server, "member", staff, None).await;
+    theirs.hire(&server, "viewer", staff, None).await;
     let staff = Program::log_in(&server, staff).await;
 
     let nobody = Program::new(server.addr());

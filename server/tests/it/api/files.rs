@@ -10,7 +10,7 @@ fn new_file(content_type: &str, size: i64) -> Value {
     json!({ "name": "minutes.txt", "contentType": content_type, "size": size })
 }
 
-/// Sends a file as the answer to its promise says.
+/// Sends a file as the answer to its spec says.
 pub async fn upload(promised: &Value, bytes: impl Into<Body>) -> StatusCode {
     let text = |field: &str| promised[field].as_str().expect("text");
     let method: Method = text("method").parse().expect("a method");
@@ -73,13 +73,13 @@ async fn the_same_promise_again_is_the_same_file() {
     let server = TestServer::start().await;
     let church = Church::open(&server, "Grace Chapel").await;
     let program = Program::log_in(&server, &church.email).await;
-    let promise = || {
+    let spec = || {
         program.send(Method::POST, "/api/files", |request| {
             request.header("idempotency-key", "key-1").json(&new_file("text/plain", 5))
         })
     };
-    let first = promise().await.expect(201);
-    let again = promise().await.expect(201);
+    let first = spec().await.expect(201);
+    let again = spec().await.expect(201);
     assert_eq!(again.body["fileId"], first.body["fileId"]);
     assert_eq!(again.header("location"), first.header("location"));
     let end = |said: &Said| said.text("expiresAt").parse::<chrono::DateTime<chrono::Utc>>().expect("a time");
@@ -92,7 +92,7 @@ async fn the_same_promise_again_is_the_same_file() {
     assert_eq!(upload(&again.body, "hello").await, StatusCode::OK);
     program.get(first.header("location")).await.expect(200);
     // Also after it has come.
-    assert_eq!(promise().await.expect(201).body["fileId"], first.body["fileId"]);
+    assert_eq!(spec().await.expect(201).body["fileId"], first.body["fileId"]);
     assert_eq!(church.db().await.one::<i64>("select count(*) from files").await, 1);
 }
 
@@ -153,7 +153,7 @@ async fn files_are_listed_and_removed() {
     assert_eq!(stranger.get("/api/files").await.expect(200).body["items"], json!([]));
     stranger.delete(&at).await.problem(404, "not-found");
     ours.hire(&server, "admin", "helper@example.org", Some("Main church")).await;
-    ours.hire(&server, "member", "viewer@example.org", None).await;
+    ours.hire(&server, "viewer", "viewer@example.org", None).await;
     let helper = Program::log_in(&server, "helper@example.org").await;
     let viewer = Program::log_in(&server, "viewer@example.org").await;
     assert_eq!(helper.get("/api/files").await.expect(200).body["items"], json!([]), "only what it uploaded");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Promises a picture; what was said.
-async fn promise(program: &Program, bytes: &[u8]) -> Value {
+async fn spec(program: &Program, bytes: &[u8]) -> Value {
     let file = json!({ "name": "me.png", "contentType": "image/png", "size": bytes.len() });
     program.post("/api/files", file).await.expect(201).body
 }
@@ -18,7 +18,7 @@ async fn promise(program: &Program, bytes: &[u8]) -> Value {
 /// Uploads one; its id.
 async fn upload_picture(program: &Program) -> Value {
     let bytes = png(900, 700);
-    let promised = promise(program, &bytes).await;
+    let promised = spec(program, &bytes).await;
     assert_eq!(upload(&promised, bytes).await, 200);
     promised["fileId"].clone()
 }
@@ -99,7 +99,7 @@ async fn an_uploaded_file_becomes_the_picture_of_a_branch() {
     let page = format!("{}/picture.jpg", at.trim_start_matches("/api"));
     assert_eq!(church.browser.stream(&page).await.status(), 200);
 
-    // Whose branches are some only may look at it, and not change it.
+    // PictureOwner branches are some only may look at it, and not change it.
     church.hire(&server, "admin", "helper@example.org", Some("Westlands")).await;
     let helper = Program::log_in(&server, "helper@example.org").await;
     assert_eq!(helper.get("/api/branches").await.expect(200).body["items"][0]["pictureFileId"], file);
@@ -123,12 +123,12 @@ async fn what_is_wrong_with_a_change_leaves_record_picture_and_file_as_they_are(
     assert_eq!(fetched(&program, &good).await, png(900, 700));
     let no_picture = {
         let bytes = &png(60, 60)[..60];
-        let promised = promise(&program, bytes).await;
+        let promised = spec(&program, bytes).await;
         assert_eq!(upload(&promised, bytes.to_vec()).await, 200);
         program.get(&format!("/api/files/{}", promised["fileId"].as_str().expect("an id"))).await.expect(200);
         promised["fileId"].clone()
     };
-    let promised = promise(&program, &png(60, 60)).await["fileId"].clone();
+    let promised = spec(&program, &png(60, 60)).await["fileId"].clone();
     let before: String = church.db().await.one(ROWS).await;
 
     let nowhere = "There is no such file here. Use the fileId of a file that you have uploaded.";

@@ -258,7 +258,7 @@ async fn keys_are_renewed_while_tokens_of_the_old_one_live_on() {
     let church = Church::open(&one, "Grace Chapel").await;
     let old = Program::log_in(&one, &church.email).await;
     old.at(two.addr()).get("/api/me").await.expect(200);
-    let kid = one.running.installation.identity.renew_token_keys().await.expect("a new key");
+    let kid = one.running.installation.identity.rotate_signing_key().await.expect("a new key");
     let new = Program::log_in(&one, &church.email).await;
     let header = jsonwebtoken::decode_header(new.token.as_deref().expect("a token")).expect("a header");
     assert_eq!(header.kid, Some(kid));

@@ -63,7 +63,7 @@ async fn pass(
     let server = UnixStream::connect(socket).await.expect("PostgreSQL runs");
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
-    // Whose connection it is, as its first message says.
+    // PictureOwner connection it is, as its first message says.
     let is_registry = Arc::new(Mutex::new(None));
     let whose = is_registry.clone();
     tokio::spawn(async move {

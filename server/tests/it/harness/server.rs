@@ -3,7 +3,7 @@ use super::{
     log::{ProcessLog, listening},
 };
 use clap::Parser;
-use server::{config::Config, serve::Running};
+use server::{cli::Cli, config::Config, serve::Running};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -65,7 +65,7 @@ impl Registry {
             oidc_jwks_url: None,
             oidc_audience: None,
             oidc_tenant_claim: None,
-            ..Config::parse_from(arguments)
+            ..Cli::parse_from(arguments).config
         }
     }
 }

@@ -91,9 +91,9 @@ impl Stripe {
         let mut config = registry.config();
         config.stripe_secret_key = Some(KEY.into());
         config.stripe_api_url = self.url();
-        config.stripe_patience.deadline = Duration::from_secs(2);
-        config.stripe_patience.backoff = Duration::from_millis(20);
-        config.stripe_patience.pause = Duration::from_millis(500);
+        config.stripe_timeouts.deadline = Duration::from_secs(2);
+        config.stripe_timeouts.backoff = Duration::from_millis(20);
+        config.stripe_timeouts.pause = Duration::from_millis(500);
         config
     }
 
