@@ -14,7 +14,7 @@ pub struct Passwords {
     running: Arc<Semaphore>,
 }
 
-/// What the password of an unknown email is checked against, so that it takes as long as any other.
+/// Hash checked for unknown emails, so that the check takes as long as for any other.
 static DUMMY_HASH: LazyLock<String> = LazyLock::new(|| hash_now("nobody has this password", None));
 
 impl Passwords {

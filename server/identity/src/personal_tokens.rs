@@ -4,7 +4,7 @@ use registry::TenantId;
 use ring::digest::{SHA256, digest};
 use tenant::personal_tokens;
 
-/// What every personal access token begins with, so that people and scanners for leaked secrets know one.
+/// Prefix of personal access tokens, recognised by people and secret scanners.
 pub(crate) const PREFIX: &str = "vst_";
 
 /// `vst_<tenant>_<secret>`. The tenant in it only says where to look: what admits is that this tenant's database knows
@@ -21,7 +21,7 @@ impl std::fmt::Debug for PersonalToken {
 }
 
 impl PersonalToken {
-    /// A fresh one for a church.
+    /// Generates a token for a tenant.
     pub fn generate(tenant_id: &str) -> Result<Self> {
         Ok(Self { tenant_id: tenant_id.parse()?, secret: random() })
     }
@@ -32,7 +32,7 @@ impl PersonalToken {
         Some(Self { tenant_id: tenant_id.parse().ok()?, secret: secret.try_into().ok()? })
     }
 
-    /// As its owner gets it, once.
+    /// Returns the token's text, which is shown to its owner once.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}_{}", self.tenant_id, BASE64_URL_SAFE_NO_PAD.encode(self.secret))
     }
@@ -44,13 +44,13 @@ impl PersonalToken {
 }
 
 impl Identity {
-    /// Whoever shows this personal token, and the church that opens. Nothing of it is kept in memory: each use asks
-    /// the church's database, so that a revoked token is refused at once in every process.
+    /// Authenticates a personal token. Never cached: each use queries the tenant's database, so that a revocation takes
+    /// effect at once in every process.
     pub(crate) async fn authenticate_personal(&self, token: &str, wanted: Option<&str>) -> Result<SignedIn> {
         let token = PersonalToken::parse(token).ok_or(Error::Unauthenticated)?;
         let known = self.tenant_record(&token.tenant_id).await.map_err(nobodys)?;
         let open = self.open_tenant(&known).await;
-        // That a church is suspended is told to those who have a token of it.
+        // Only holders of a valid token learn of a suspension.
         let suspended = matches!(open, Err(Error::Suspended { .. }));
         let tenant = if suspended { self.suspended_tenant(&known).await? } else { open.map_err(nobodys)? };
         let admin = match personal_tokens::authenticate(&tenant, &token.digest()).await {
@@ -67,7 +67,7 @@ impl Identity {
     }
 }
 
-/// A church that is not there has no tokens.
+/// Maps an unknown tenant to an invalid token.
 fn nobodys(error: Error) -> Error {
     match error {
         Error::Registry(registry::Error::NotFound) => Error::Unauthenticated,

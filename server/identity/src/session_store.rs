@@ -71,7 +71,7 @@ impl TowerSessionStore for SessionStore {
         };
         match saved {
             true => self.cache.replace(begun, &digest, record),
-            // It was ended meanwhile, and stays so.
+            // The session was deleted concurrently.
             false => self.cache.invalidate(&digest),
         }
         Ok(())

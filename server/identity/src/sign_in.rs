@@ -13,8 +13,7 @@ use tokio::time::Instant;
 use tower_sessions::Session;
 use uuid::Uuid;
 
-/// A sign-in that fails is answered no sooner than this, whether it had to look into no church or
-/// into several: the time tells nothing about who exists.
+/// Minimum duration of a failed sign-in, so that timing does not reveal which accounts exist.
 const MIN_FAILURE_LATENCY: Duration = Duration::from_millis(400);
 
 /// How long after the password somebody may choose. What happens later, such as another password or an admin who was
@@ -22,8 +21,8 @@ const MIN_FAILURE_LATENCY: Duration = Duration::from_millis(400);
 const CHOICE_TTL: Duration = Duration::from_secs(10 * 60);
 
 impl Identity {
-    /// Checks an email and password. Opens the church it belongs to; if there are several, the
-    /// session keeps them for [`Identity::choose`], and they are returned.
+    /// Checks an email and password. Opens the only church; with several, stores them in the session for
+    /// [`Identity::choose`] and returns them.
     pub async fn sign_in(
         &self,
         session: &Session,
@@ -51,12 +50,12 @@ impl Identity {
         Ok(choices)
     }
 
-    /// The churches this session may choose from, because its password was right for them.
+    /// Returns the churches this session may choose from.
     pub async fn choices(&self, session: &Session) -> Result<Vec<Choice>> {
         let Some(sealed) = session.get_value(Choice::KEY).await? else { return Ok(Vec::new()) };
         let sealed = sealed.as_str().and_then(|sealed| BASE64_STANDARD_NO_PAD.decode(sealed).ok());
         let choices = sealed.and_then(|sealed| self.secret.open(Choice::KEY, &sealed).ok());
-        // What an earlier version has kept is chosen anew.
+        // Choices stored by an older release are ignored.
         let kept: Option<(i64, Vec<Choice>)> = choices.and_then(|kept| serde_json::from_slice(&kept).ok());
         let in_time = kept.filter(|(until, _)| Utc::now().timestamp() < *until);
         Ok(in_time.map(|(_, choices)| choices).unwrap_or_default())
@@ -70,7 +69,7 @@ impl Identity {
         self.open(session, chosen).await
     }
 
-    /// Ends the session, in every process at once.
+    /// Deletes the session; notifies every process.
     pub async fn sign_out(&self, session: &Session) -> Result<()> {
         Ok(session.flush().await?)
     }
@@ -80,13 +79,13 @@ impl Identity {
         Ok(sessions::delete_of_admin(&self.registry, tenant_id, admin_id).await?)
     }
 
-    /// Whether this browser signed up for that run, and may enter without a password.
+    /// Returns whether this browser signed up for the run, and may enter without a password.
     pub async fn has_pending_signup(&self, session: &Session, run_id: Uuid) -> Result<bool> {
         let pending = session.get::<PendingSignup>(PendingSignup::KEY).await?;
         Ok(pending.is_some_and(|pending| pending.run_id == run_id && Utc::now().timestamp() < pending.until))
     }
 
-    /// Lets the browser that signed a church up enter it, once it is open.
+    /// Signs in the browser that signed the church up, once it is active.
     pub async fn enter_after_signup(&self, session: &Session, device: &Device, run_id: Uuid) -> Result<bool> {
         if !self.has_pending_signup(session, run_id).await? {
             return Ok(false);
@@ -137,7 +136,7 @@ impl Identity {
             attempts.push(attempt);
             churches.extend(others);
         }
-        // What could not be looked at is no wrong guess: whoever tries again during an outage is not locked out by it.
+        // An outage does not count as a failed attempt, so retries do not lock the user out.
         let mut judged = churches.is_empty();
         if churches.is_empty() {
             self.passwords.verify(password, None).await;

@@ -15,13 +15,13 @@ use tenant::schema;
 use tower_sessions::Session;
 use uuid::Uuid;
 
-/// How long the browser that signed a church up may enter it without a password, and send its form again.
+/// How long the browser that signed a church up may enter without a password, and resubmit the form.
 const PENDING_SIGNUP_TTL: Duration = Duration::from_secs(3600);
 
-/// How many churches an email may have that nobody has proved to be theirs: anybody may type it.
+/// Maximum churches with the same unverified email: anyone may type it.
 const MAX_UNVERIFIED: i64 = 5;
 
-/// A church and the person who opens its office; every field already checked.
+/// Validated input of a signup: the church and its owner.
 pub struct NewChurch {
     pub church: String,
     pub country: String,

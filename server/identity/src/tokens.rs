@@ -13,28 +13,28 @@ use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, time::Duration};
 use uuid::Uuid;
 
-/// How long an access token is good.
+/// TTL of an access token.
 pub const ACCESS_TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
-/// How long a program stays signed in that does not refresh.
+/// TTL of a refresh token; each refresh extends it.
 const REFRESH_TOKEN_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How far the clocks of two of our processes may be apart.
+/// Tolerated clock skew between processes, in seconds.
 const LEEWAY: u64 = 30;
 
 const ISSUER: &str = "vestry";
 
-/// What a program signs in with.
+/// Credentials of an API client.
 pub struct Credentials {
     pub email: String,
     pub password: String,
-    /// Which church to open, when the email belongs to several.
+    /// Tenant to open, if the email belongs to several.
     pub tenant_id: Option<String>,
-    /// A token of the outside issuer, to prove that the email is the person's own.
+    /// OIDC token that proves the email.
     pub id_token: Option<String>,
     pub idempotency_key: Option<String>,
 }
 
-/// A program that is signed in, with what it shows from now on.
+/// A signed-in API client and its tokens.
 pub struct Login {
     pub signed_in: SignedIn,
     pub tokens: Tokens,
@@ -46,14 +46,14 @@ pub struct Tokens {
     pub refresh: String,
 }
 
-/// What an access token says. The church is in it, and nowhere else in a request.
+/// Claims of an access token; the only source of the tenant in a request.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Claims {
     iss: String,
     pub sub: Uuid,
     pub tenant_id: String,
-    /// The sign-in that it came from, and ends with.
+    /// Token family that issued it; revoking the family invalidates it.
     pub sid: Uuid,
     /// The admin's, at the sign-in; see `admins.epoch`.
     #[serde(default)]
@@ -75,7 +75,7 @@ struct SealedLogin {
 }
 
 impl Identity {
-    /// Signs a program in. An email of several churches opens none of them unless one is named.
+    /// Signs an API client in. An email of several churches requires a tenant id.
     pub async fn log_in(&self, address: IpAddr, credentials: Credentials) -> Result<Login> {
         let wanted = credentials.tenant_id.as_deref();
         let request = credentials.idempotency_key.as_deref().map(|key| {
@@ -113,8 +113,8 @@ impl Identity {
         }
     }
 
-    /// A new pair for a refresh token, which is used up. One that was used before ends the sign-in, unless that was a
-    /// moment ago, or it is the same request again under its Idempotency-Key.
+    /// Exchanges a refresh token for a new pair. Reuse revokes the family, except within a short grace or for a repeated
+    /// request with its Idempotency-Key.
     pub async fn refresh(&self, refresh: &str, idempotency_key: Option<&str>) -> Result<Login> {
         let digest = digest_of(refresh);
         let request = idempotency_key.map(|key| self.request_digest(&["refresh", key, refresh]));
@@ -140,14 +140,14 @@ impl Identity {
         }
     }
 
-    /// Ends the sign-in that a refresh token belongs to, and its access tokens, in every process at once.
+    /// Revokes the family of a refresh token; notifies every process.
     pub async fn log_out(&self, refresh: &str) -> Result<()> {
         tokens::revoke_by_token(&self.registry, &digest_of(refresh)).await?;
         tracing::info!("a program has signed out: its tokens are revoked");
         Ok(())
     }
 
-    /// Who shows an access token of ours, which says that it is signed by this key.
+    /// Authenticates an access token that names this signing key.
     pub(crate) async fn authenticate_access_token(
         &self,
         token: &str,
@@ -189,7 +189,7 @@ impl Identity {
         user.ok_or(Error::Unauthenticated)
     }
 
-    /// An access token, and the refresh token of this place in the family.
+    /// Creates an access token, and the refresh token at this position of the family.
     async fn new_tokens(&self, family: &Family, counter: i32) -> Result<Tokens> {
         let now = Utc::now().timestamp();
         let claims = Claims {
@@ -209,7 +209,7 @@ impl Identity {
         Ok(Tokens { access, refresh: self.refresh_token(family.id, counter) })
     }
 
-    /// Nobody without the installation's secret can make it, and we can make it again: only its digest is kept.
+    /// Derives a refresh token from the secret. Reproducible, so only its digest is stored.
     fn refresh_token(&self, family: Uuid, counter: i32) -> String {
         let place = [&family.as_bytes()[..], &counter.to_be_bytes()].concat();
         format!("vrt_{}", BASE64_URL_SAFE_NO_PAD.encode(self.secret.digest("refresh token", &place)))
@@ -244,7 +244,7 @@ impl Identity {
     }
 }
 
-/// The church that is wanted, or the only one that is open.
+/// Returns the requested choice, or the only active one.
 fn chosen<'a>(choices: &'a [Choice], wanted: Option<&str>) -> Result<&'a Choice> {
     if let Some(wanted) = wanted {
         let named = choices.iter().find(|choice| choice.tenant_id == wanted);

@@ -22,13 +22,13 @@ impl Identity {
         self.record_verified(&user.tenant, &user.tenant.id().parse()?, email).await
     }
 
-    /// The email of a church's admin is that person's own, as whoever holds the installation's secret has found out.
+    /// Marks an admin's email as verified. Requires the installation's secret.
     pub async fn verify_email(&self, _: &Secret, tenant_id: &TenantId, email: &str) -> Result<()> {
         let tenant = self.tenant_or_suspended(tenant_id).await?;
         self.record_verified(&tenant, tenant_id, email.to_owned()).await
     }
 
-    /// The email of a church's admin, for whoever holds the installation's secret.
+    /// Returns an admin's email. Requires the installation's secret.
     pub async fn email_of_admin(
         &self,
         _: &Secret,

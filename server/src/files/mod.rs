@@ -1,6 +1,5 @@
-//! Files and pictures of churches: the rows are the `tenant` library's, the bytes the storage's, and the registry knows
-//! what somebody has to look after. Each step may be the last one before the process dies: whatever is put into the
-//! storage was noted in the registry before, and the sweeper finds it.
+//! Files and pictures of churches: rows in the tenant's database, bytes in the storage. Every write to the storage is
+//! scheduled for cleanup in the registry first, so that the sweeper finds it if the process dies.
 
 mod form;
 mod kinds;
@@ -95,7 +94,7 @@ fn refused<T>(field: &'static str, message: impl Into<String>) -> Result<T> {
     Err(Error::Refused { field, message: message.into() })
 }
 
-/// When a file ends by itself; `None` for one that is somebody's picture.
+/// Returns when a file expires; `None` for a picture in use.
 pub fn expires_at(file: &File) -> Option<DateTime<Utc>> {
     (!file.is_picture).then(|| file.created_at + ORPHAN_TTL)
 }
@@ -246,7 +245,7 @@ impl Files {
         Ok(())
     }
 
-    /// Makes a picture of what somebody sent, and puts it in the place of the one there is.
+    /// Resizes an uploaded picture, and replaces the current one.
     async fn set_picture(
         &self,
         tenant: &Tenant,
@@ -310,7 +309,7 @@ impl Files {
             uploads::schedule(&self.registry, tenant.id(), before, ORPHAN_GRACE).await?;
         }
         let gone = set(made).await?;
-        // Somebody else was quicker, and it is their picture that is of no use now.
+        // A concurrent request replaced the picture first; its file is the orphan.
         if let Some(gone) = gone.filter(|gone| Some(*gone) != before) {
             uploads::schedule(&self.registry, tenant.id(), gone, ORPHAN_GRACE).await?;
         }

@@ -1,4 +1,4 @@
-//! What is made of a picture that somebody sends: upright, square, small, and nothing of what a camera writes beside it.
+//! Prepares pictures: upright, square, resized, without metadata.
 
 use super::{
     Error, MAX_PICTURE_BYTES, Result, refused,
@@ -62,7 +62,7 @@ impl Decoders {
         }
     }
 
-    /// What is made of a picture. It is loaded when its turn has come: what waits takes no memory.
+    /// Decodes and resizes a picture. Loads it only once a permit is free, so that waiting takes no memory.
     pub async fn make(
         &self,
         tenant_id: &str,
@@ -81,7 +81,7 @@ impl Decoders {
         if sent.len() > MAX_PICTURE_BYTES {
             return refused("photo", TOO_LARGE);
         }
-        // The permits go with the work, which goes on when whoever asked for it has gone.
+        // The task holds the permits: it continues when the request is cancelled.
         let made = tokio::task::spawn_blocking(move || {
             let _held = (queued, turn);
             make(&sent)

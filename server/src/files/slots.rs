@@ -18,7 +18,7 @@ const UPLOADS_PER_PROCESS: usize = 64;
 /// How long an upload waits for its slot.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// A semaphore for each tenant, for as long as somebody holds it or waits for it.
+/// A semaphore for each tenant, dropped once unused.
 #[derive(Clone)]
 pub struct PerTenant {
     permits: usize,

@@ -15,7 +15,7 @@ impl Identity {
             (named, wanted) => named.or(wanted),
         };
         let key = (email, only.map(str::to_owned));
-        // What has changed since is looked into anew.
+        // Falls back to the databases if the cached result is stale.
         let reading = oidc.authenticated.begin(&key);
         if let Some((tenant_id, admin_id)) = oidc.authenticated.get(&key)
             && let Ok(Some(user)) = self.enter(&tenant_id, admin_id).await

@@ -2,7 +2,7 @@ use super::{LEEWAY, Oidc};
 use jsonwebtoken::get_current_timestamp;
 use serde_json::Value;
 
-/// What a token whose signature and end were checked says of whoever shows it.
+/// Claims of a token whose signature and expiry are verified.
 #[derive(Debug)]
 pub struct Claims {
     pub subject: String,

@@ -26,7 +26,7 @@ pub struct Jwks {
     url: Url,
     pause: Duration,
     known: RwLock<Known>,
-    /// One request at a time; whoever needs what comes of it waits.
+    /// Serialises fetches; other requests wait for the result.
     asking: Mutex<()>,
 }
 

@@ -63,7 +63,7 @@ impl Oidc {
     }
 }
 
-/// Why is for the operator who looks for it; whoever shows the token learns nothing, and the log not the token.
+/// Logs the reason at debug level. The client does not learn it, and the log does not contain the token.
 fn refused(why: impl Display) -> Error {
     tracing::debug!(%why, "a token of the outside issuer is refused");
     Error::Unauthenticated
