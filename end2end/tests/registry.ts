@@ -17,7 +17,7 @@ async function run(sql: string) {
   // What PostgreSQL writes down of itself: the program it was started as, and on its fifth line the socket's folder.
   const programs = dirname(file("postgres/postmaster.opts").split(' "')[0]);
   const socket = file("postgres/postmaster.pid").split("\n")[4];
-  // As server/identity/src/seal.rs derives it.
+  // As server/identity/src/secret.rs derives it.
   const password = Buffer.from(hkdfSync("sha256", file("secret.key").trim(), "vestry installation", "role/vestry", 32));
   const given = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", socket, "-U", "vestry", "-d", "vestry_registry", "-c", sql];
   const env = { ...process.env, PGPASSWORD: password.toString("hex") };
