@@ -94,19 +94,20 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
     let viewer = office.admin.viewer();
     let found = members::list(&office.tenant, viewer, &filter).await?;
     // The page is gone, because its members are: the last one there is.
-    if found.items.is_empty() && found.total > 0 && filter.page > 0 {
-        return Ok(Reply::redirect(query.at_page(((found.total - 1) / PAGE) as u32)));
+    if found.items.is_empty() && found.total.count > 0 && filter.page > 0 {
+        return Ok(Reply::redirect(query.at_page(((found.total.count - 1) / PAGE) as u32)));
     }
     let branches = branches::choices(&office.tenant, viewer).await?;
     let statuses = statuses::list(&office.tenant, viewer).await?;
     let tags = tags::names(&office.tenant, viewer).await?;
     let may_edit = office.admin.editor().is_ok();
     let sentence = match (query.is_narrow(), query.archived()) {
-        (true, _) => count(found.total, "person found", "people found"),
-        (false, true) => count(found.total, "archived person", "archived people"),
+        _ if !found.total.is_exact => format!("More than {} people found", found.total.count),
+        (true, _) => count(found.total.count, "person found", "people found"),
+        (false, true) => count(found.total.count, "archived person", "archived people"),
         (false, false) => format!(
             "{} in {}",
-            count(found.total, "person", "people"),
+            count(found.total.count, "person", "people"),
             count(branches.len() as i64, "branch", "branches")
         ),
     };
@@ -117,7 +118,7 @@ pub async fn list(visit: Visit, office: SignedIn) -> Answer {
         true => nothing(&query, may_edit),
         false => table(found.items, &query, &office.church.country),
     };
-    let pages = pages(filter.page, PAGE, shown, found.total, |page| query.at_page(page));
+    let pages = pages(filter.page, PAGE, shown, found.total.count, |page| query.at_page(page));
     let body = view! {
         <div class="head">
             <div><h1>"Members"</h1>{(!empty_church).then(|| view! { <p>{sentence}</p> })}</div>

@@ -17,20 +17,27 @@ pub async fn figures(tenant: &Tenant, viewer: &Viewer, timezone: &str) -> Result
     let mut connection = tenant.read(viewer).await?;
     Ok(sqlx::query_as!(
         Figures,
-        r#"with today as (select (now() at time zone $2)::date as day),
-                week as (select day + n as day from today, generate_series(0, 6) as n)
-           select count(m.id) as "members!",
-                  count(m.id) filter (where (m.created_at at time zone $2)::date >= date_trunc('month', today.day)) as "new_this_month!",
-                  count(m.id) filter (where s.kind = 'visitor') as "visitors!",
-                  count(m.id) filter (where exists (
-                      select from week
-                       where extract(month from week.day) = m.birth_month and extract(day from week.day) = m.birth_day
-                  )) as "birthdays!",
+        r#"select (select coalesce(sum(c.change), 0)::bigint
+                     from member_counts c
+                    where not c.is_archived and ($1::uuid[] is null or c.branch_id = any ($1))) as "members!",
+                  (select count(*)
+                     from members m
+                    where m.archived_at is null
+                      and m.created_at >= date_trunc('month', now() at time zone $2) at time zone $2
+                      and ($1::uuid[] is null or m.branch_id = any ($1))) as "new_this_month!",
+                  (select coalesce(sum(c.change), 0)::bigint
+                     from member_counts c
+                    where not c.is_archived and ($1::uuid[] is null or c.branch_id = any ($1))
+                      and c.status_id = any (array(select id from member_statuses where kind = 'visitor'))) as "visitors!",
+                  (select count(*)
+                     from (select (now() at time zone $2)::date + n as day from generate_series(0, 6) as n) week
+                    cross join lateral (select branch_id
+                                          from members
+                                         where archived_at is null and birth_month = extract(month from day)::smallint
+                                           and birth_day = extract(day from day)::smallint offset 0) m
+                    where $1::uuid[] is null or m.branch_id = any ($1)) as "birthdays!",
                   (select count(*) from branches b
-                    where b.archived_at is null and ($1::uuid[] is null or b.id = any ($1))) as "branches!"
-             from today
-             left join members m on m.archived_at is null and ($1::uuid[] is null or m.branch_id = any ($1))
-             left join member_statuses s on s.id = m.status_id"#,
+                    where b.archived_at is null and ($1::uuid[] is null or b.id = any ($1))) as "branches!""#,
         viewer.branches.as_deref(),
         timezone,
     )

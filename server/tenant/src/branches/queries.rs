@@ -93,9 +93,11 @@ pub async fn list(connection: &mut PgConnection, viewer: &Viewer, filter: &Filte
         r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
                   b.service_times, b.picture_id, b.archived_at, b.updated_at,
-                  (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
+                  coalesce(c.members, 0) as "members!"
              from branches b
              left join branches p on p.id = b.parent_id
+             left join (select branch_id, sum(change)::bigint as members
+                          from member_counts where not is_archived group by branch_id) c on c.branch_id = b.id
             where (b.archived_at is not null) = $1
               and ($2::uuid[] is null or b.id = any ($2))
               and ($3::uuid[] is null or b.id = any ($3))
@@ -131,9 +133,11 @@ pub async fn slice(connection: &mut PgConnection, viewer: &Viewer, slice: &Slice
         r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
                   b.service_times, b.picture_id, b.archived_at, b.updated_at,
-                  (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
+                  coalesce(c.members, 0) as "members!"
              from branches b
              left join branches p on p.id = b.parent_id
+             left join (select branch_id, sum(change)::bigint as members
+                          from member_counts where not is_archived group by branch_id) c on c.branch_id = b.id
             where b.archived_at is null
               and ($1::uuid is null or b.id > $1)
               and ($2::uuid[] is null or b.id = any ($2))
@@ -170,9 +174,11 @@ pub async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Branch> {
         r#"select b.id, b.name, b.short_code, b.is_main, b.parent_id, p.name as "parent_name?", b.phone_e164, b.email,
                   b.website, b.address1, b.address2, b.city, b.region, b.postal_code, b.country, b.timezone,
                   b.service_times, b.picture_id, b.archived_at, b.updated_at,
-                  (select count(*) from members m where m.branch_id = b.id and m.archived_at is null) as "members!"
+                  coalesce(c.members, 0) as "members!"
              from branches b
              left join branches p on p.id = b.parent_id
+             left join (select branch_id, sum(change)::bigint as members
+                          from member_counts where not is_archived group by branch_id) c on c.branch_id = b.id
             where b.id = $1"#,
         id,
     )

@@ -1,8 +1,11 @@
 //! The people of the church.
 
 mod queries;
+mod search;
 
 pub(crate) use queries::refold;
+#[doc(hidden)]
+pub use search::shapes;
 
 use crate::{
     Editor, Result, Tenant, Version, Viewer,
@@ -121,7 +124,15 @@ pub const PAGE: i64 = 25;
 
 pub struct Page {
     pub items: Vec<Listed>,
-    pub total: i64,
+    pub total: Total,
+}
+
+/// How many members a list has on all of its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total {
+    pub count: i64,
+    /// False: there are more than `count`, and how many was not counted.
+    pub is_exact: bool,
 }
 
 /// A part of the list in the order in which members were added, which stays the same whatever is changed meanwhile.
