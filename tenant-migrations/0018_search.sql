@@ -46,6 +46,8 @@ insert into member_counts
 select branch_id, status_id, archived_at is not null, count(*) from members group by 1, 2, 3;
 
 create function count_members() returns trigger language plpgsql set search_path from current as $$
+declare
+    rows integer;
 begin
     if tg_op = 'INSERT' then
         insert into member_counts
@@ -62,8 +64,9 @@ begin
          group by 1, 2, 3
         having sum(change) <> 0;
     end if;
-    -- Now and then, rows are added up; those that another transaction is adding up are left to it.
-    if random() < 0.02 then
+    -- One in fifty rows has them all added up, but for those that another transaction is adding up.
+    get diagnostics rows = row_count;
+    if random() < rows / 50.0 then
         with summed as (
             delete from member_counts
              where ctid = any (array(select ctid from member_counts for update skip locked))

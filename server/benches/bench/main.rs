@@ -1,12 +1,12 @@
 //! What is measured, each figure beside its floor in the same run. Prints a table and writes
 //! target/bench.json. Needs nothing but the embedded PostgreSQL.
 //!
-//! Given names (`signup`, `burst`, `schema`, `requests`, `api`, `many`), measures those only. `soak SECONDS` runs
+//! Given names (`signup`, `burst`, `schema`, `requests`, `members`, `many`), measures those only. `soak SECONDS` runs
 //! mixed load instead, and prints memory and connections over time.
 
-mod api;
 mod bed;
 mod many;
+mod members;
 mod report;
 mod requests;
 mod signup;
@@ -50,9 +50,10 @@ async fn measure(ground: &Path, names: &[String]) {
         requests::sign_in(&bed, &mut report).await;
         bed.stop().await;
     }
-    if wanted("api") {
+    if wanted("members") {
         let bed = bed::Bed::start(ground, |config| config.api_rate = 100_000_000).await;
-        api::members_read(&bed, &mut report).await;
+        members::reads(&bed, &mut report).await;
+        members::large(&bed, &mut report).await;
         bed.stop().await;
     }
     if wanted("many") {

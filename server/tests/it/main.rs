@@ -35,6 +35,7 @@ mod provisioning;
 mod ready;
 mod restore;
 mod roles;
+mod search;
 mod servers;
 mod sessions;
 mod signup;

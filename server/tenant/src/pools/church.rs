@@ -21,13 +21,17 @@ const REPAIR_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Sent when a connection starts, so that they win over what a role, or whoever has its password, has set for it with
 /// `alter role … set`. The first few bound what one church can hold, the others would make queries fail or lie.
-const SESSION_SETTINGS: [(&str, &str); 19] = [
+const SESSION_SETTINGS: [(&str, &str); 21] = [
     ("statement_timeout", "30s"),
     ("lock_timeout", "15s"),
     ("idle_in_transaction_session_timeout", "60s"),
     ("idle_session_timeout", "0"),
     // Queries are written so that one plan fits every argument: none is made again for each request.
     ("plan_cache_mode", "force_generic_plan"),
+    // An index that gives the order is used whatever the planner guesses about a table without statistics. Sorts that no
+    // index can save look so expensive then that they would be compiled.
+    ("enable_sort", "off"),
+    ("jit", "off"),
     ("role", "none"),
     ("default_transaction_read_only", "off"),
     ("default_transaction_isolation", "read committed"),
