@@ -10,7 +10,7 @@ use uuid::Uuid;
 async fn fill(db: &mut Db, members: usize) {
     db.run(&format!(
         "insert into branches (id, name, timezone) select gen_random_uuid(), 'Branch ' || n, 'UTC' from generate_series(1, 4) n;
-         insert into tags (id, name) values (gen_random_uuid(), 'Choir');
+         insert into tags (id, name) select gen_random_uuid(), 'Group ' || n from generate_series(1, 20) n;
          insert into members (id, branch_id, status_id, first_name, last_name, sort_name, search_text, archived_at)
          select gen_random_uuid(), (array(select id from branches order by id))[1 + n % 5],
                 (array(select id from member_statuses order by id))[1 + n % 3], 'First' || n, 'Last' || n,
@@ -18,7 +18,7 @@ async fn fill(db: &mut Db, members: usize) {
                 case when n % 10 = 0 then now() end
            from generate_series(1, {members}) n;
          insert into member_tags (member_id, tag_id, added_by)
-         select m.id, t.id, a.id from members m, tags t, admins a where right(m.last_name, 1) = '3'"
+         select m.id, t.id, a.id from members m, tags t, admins a where abs(hashtext(m.last_name || t.name)) % 10 = 0"
     ))
     .await;
 }

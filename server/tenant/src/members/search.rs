@@ -234,11 +234,20 @@ impl Selection {
             Index::Branches => {
                 sql.push("unnest(").push_bind(self.branches.clone());
                 sql.push("::uuid[]) as b (id) cross join lateral (select * from members m where m.branch_id = b.id and ");
-                sql.push(self.archived()).push(" offset 0) m where true");
+                sql.push(self.archived()).push(" order by m.sort_name, m.id offset 0) m where true");
             }
+            // The order costs nothing, and keeps the planner at the index.
             Index::Status => {
-                sql.push("members m where ").push(self.archived());
-                self.push_status(sql);
+                sql.push("(select m.id from member_statuses m where true");
+                match &self.status {
+                    Some(Status::Id(id)) => sql.push(" and m.id = ").push_bind(*id),
+                    Some(Status::Kind(kind)) => sql.push(" and m.kind = ").push_bind(kind.clone()),
+                    None => sql,
+                };
+                sql.push(
+                    " offset 0) s cross join lateral (select * from members m where m.status_id = s.id and ",
+                );
+                sql.push(self.archived()).push(" order by m.sort_name, m.id offset 0) m where true");
             }
         }
         self.push_after(sql);
