@@ -53,12 +53,12 @@ pub enum BodyError {
     /// The connection ended early, or nothing came for too long.
     #[error("the body ended too early")]
     Incomplete,
-    /// Others waited for the place that a slow client held.
+    /// Cancelled: a slow client held an upload slot that other clients waited for.
     #[error("the body came too slowly while others waited")]
     TooSlow,
 }
 
-/// How fast a body comes, for whoever may have to end it.
+/// Receive rate of a body, and its cancellation when it is too slow.
 pub struct Progress {
     step: usize,
     /// The last step, and the bytes received since.
@@ -112,7 +112,7 @@ impl Incoming {
         Self { stream, left: limit, deadline, ended: false, failed: None, progress: None }
     }
 
-    /// From now on, what comes is reported, and whoever hears of it may end it.
+    /// Reports received bytes to `progress`, which may cancel the body.
     pub fn report_to(&mut self, progress: Arc<Progress>) {
         self.progress = Some(progress);
     }

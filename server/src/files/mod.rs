@@ -256,7 +256,7 @@ impl Files {
         self.put_picture(tenant, before, Some(new), |made| photos::set(tenant, editor, whose, made)).await
     }
 
-    /// Whether the church may have one more picture, in the place of `before`.
+    /// Quota check for one more picture that replaces `before`.
     async fn need_quota(&self, tenant: &Tenant, viewer: &Viewer, before: Option<Uuid>) -> Result<()> {
         let usage = files::usage_without(tenant, viewer, before).await?;
         self.quota.has_room(usage).then_some(()).ok_or(Error::QuotaExceeded(self.quota))

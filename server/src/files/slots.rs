@@ -55,7 +55,8 @@ pub async fn acquire(semaphore: Arc<Semaphore>) -> OwnedSemaphorePermit {
     semaphore.acquire_owned().await.expect("it is never closed")
 }
 
-/// A client that trickles its body would keep its slot for minutes: with others waiting, the slowest one loses it.
+/// Slots for concurrent uploads. While others wait, the slowest upload loses its slot: a trickling client would keep it for
+/// minutes.
 #[derive(Clone)]
 pub struct UploadSlots {
     tenants: PerTenant,
@@ -192,7 +193,7 @@ mod tests {
         let third = slots.acquire("third").await.expect("the slow one gives way");
         assert!(asked.elapsed() >= STEP_TIME / 2, "not before it had its time");
         assert_eq!(slow.await.expect("it ends"), BodyError::TooSlow);
-        // Whoever is fast, or has sent all and is prepared, keeps it.
+        // A fast upload keeps its slot, and so does one whose body is complete.
         assert!(slots.acquire("fourth").await.is_none());
         assert!(!fast.is_finished());
         drop(third);

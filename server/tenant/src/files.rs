@@ -118,7 +118,7 @@ pub async fn usage(tenant: &Tenant, viewer: &Viewer) -> Result<Usage> {
     count(&mut *tenant.read(viewer).await?, None).await
 }
 
-/// How much of its quota the church uses without the picture of a record, unless another record has the same one.
+/// Quota usage without the picture of a record, unless another record has the same picture.
 pub async fn usage_without(tenant: &Tenant, viewer: &Viewer, picture: Option<Uuid>) -> Result<Usage> {
     count(&mut *tenant.read(viewer).await?, picture).await
 }

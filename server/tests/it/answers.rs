@@ -1,4 +1,4 @@
-//! What every answer has, and what none tells.
+//! Headers of every response, and internals that no response reveals.
 
 use crate::harness::{Church, PASSWORD, Program, TestServer};
 use reqwest::Method;
